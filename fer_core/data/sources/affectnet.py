@@ -19,8 +19,9 @@ from fer_core.data.sources.base import Skipped, Split
 from fer_core.data.sources.class_names import ClassNames
 from fer_core.data.sources.files import Box, ImageFile, ImageFiles, is_image, need_tree
 from fer_core.data.sources.folder import FolderSource
+from fer_core.data.sources.picture_index import PictureIndex
 from fer_core.data.sources.split_names import split_of
-from fer_core.data.sources.tables import NO_LABEL, PictureIndex, is_unlabelled
+from fer_core.data.sources.tables import NO_LABEL, is_unlabelled
 from fer_core.data.sources.tree import FileTree
 from fer_core.errors import DataError
 from fer_core.labels import AFFECTNET_CODES

@@ -1,5 +1,6 @@
 """Images with annotation tables: csv, `metadata.csv`, lists of path and label."""
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -8,14 +9,15 @@ from pathlib import Path, PurePosixPath
 import pandas as pd
 
 from fer_core.data.sources.base import Origin, Skipped, Split
+from fer_core.data.sources.box_columns import box_columns
 from fer_core.data.sources.class_names import ClassNames, code_of, emotion_of
-from fer_core.data.sources.files import ImageFile, ImageFiles, is_image, need_tree
+from fer_core.data.sources.files import Box, ImageFile, ImageFiles, is_image, need_tree
+from fer_core.data.sources.picture_index import PictureIndex
 from fer_core.data.sources.split_names import require_known, split_in, split_of_path
 from fer_core.data.sources.tables import (
     NO_LABEL,
     AnnotationTable,
     Columns,
-    PictureIndex,
     extra_columns,
     extras_of,
     group_column,
@@ -112,19 +114,26 @@ class AnnotatedSource(ImageFiles):
         self.left_out = Counter(reading.left_out(counts))
         self.notes += reading.notes
         self._compare(rows, reading.labels, names)
+        faces = Counter(row.name for row in rows)
+        before: Counter[str] = Counter()
         for row in rows:
+            key = printable(row.name)
+            several = faces[row.name] > 1 and row.face != (row.name, None, None)
+            if several:
+                key, before[row.name] = f"{key}#{before[row.name]}", before[row.name] + 1
             if row.problem:
-                yield Skipped(printable(row.name), row.problem)
+                yield Skipped(key, row.problem)
             elif label := reading.labels[row.label]:
-                folder = _folder_class(row.name, names)
                 yield ImageFile(
                     row.name,
-                    printable(row.name),
+                    key,
                     label,
                     row.split,
-                    second_label=folder,
-                    group=row.group,
+                    second_label=_folder_class(row.name, names),
+                    group=row.group or (printable(row.name) if several else None),
                     extras=row.extras,
+                    box=row.box,
+                    share_box=row.share_box,
                 )
 
     def _compare(
@@ -155,8 +164,18 @@ class AnnotatedSource(ImageFiles):
         unlisted = sum(is_image(name) and name not in listed for name in tree.files)
         shown = ", ".join(table.name for table in tables[:4])
         self.notes.append(f"Labels are read from {shown}{' ...' if len(tables) > 4 else ''}.")
+        self.notes += [
+            f"Not read: {table.bad_lines:,} lines of {table.name} with too many fields. A name "
+            "that contains the separator must be in quotes."
+            for table in tables
+            if table.bad_lines
+        ]
         if unlisted:
             self.notes.append(f"Not read: {unlisted:,} pictures that no table lists.")
+        read = {table.name for table in tables}
+        names = filter(is_table_name, tree.files)
+        for name in sorted(name for name in names if _holds_predictions(name) and name not in read):
+            self.notes.append(f"Not read: {name}, which holds predictions by its name.")
 
 
 @dataclass(frozen=True)
@@ -169,6 +188,13 @@ class _Row:
     group: str | None = None
     extras: Mapping[str, float | str] = field(default_factory=dict)
     problem: str = ""
+    box: Box | None = None
+    share_box: tuple[float, float, float, float] | None = None
+
+    @property
+    def face(self) -> tuple[object, ...]:
+        """The picture, and the face in it if the table has boxes: what rows must agree about."""
+        return (self.name, self.box, self.share_box)
 
 
 def _opened(location: Path | FileTree) -> tuple[FileTree, str | None]:
@@ -205,11 +231,11 @@ def find_tables(
             if named:
                 raise DataError(f"{name} is not a table or list of images. {LAYOUT}.")
             continue
-        head = table.rows[table.image].head(50)
-        if not any(index.find(cell, table.folder) for cell in head):
+        if not _names_a_picture(table, index):
             if named:
+                first = table.rows[table.image].iloc[0]
                 raise DataError(
-                    f"{name} names no picture beside it, {head.iloc[0]!r} for one. Give the folder "
+                    f"{name} names no picture beside it, {first!r} for one. Give the folder "
                     "that holds both, or name the column of pictures with --image."
                 )
             continue
@@ -218,8 +244,19 @@ def find_tables(
     return tables
 
 
+def _names_a_picture(table: AnnotationTable, index: PictureIndex) -> bool:
+    splits = _row_splits(table, None)
+    cells = table.rows[table.image]
+    return any(index.find(cell, table.folder, splits[0]) for cell in cells)
+
+
+def _holds_predictions(name: str) -> bool:
+    """Whether a table is named as one of predictions, such as `sample_submission.csv`."""
+    return re.search(r"submission|prediction", PurePosixPath(name).name.lower()) is not None
+
+
 def _candidates(tree: FileTree) -> list[str]:
-    names = [name for name in tree.files if is_table_name(name)]
+    names = [name for name in tree.files if is_table_name(name) and not _holds_predictions(name)]
     by_folder = Counter(name.rpartition("/")[0] for name in names)
     return [name for name in names if by_folder[name.rpartition("/")[0]] <= MOST_TABLES]
 
@@ -227,6 +264,8 @@ def _candidates(tree: FileTree) -> list[str]:
 def _label(table: AnnotationTable, columns: Columns, *, ask: bool) -> str | None:
     """Returns the column of labels; optionally asks for it if none is recognised."""
     rows = table.rows.drop(columns=table.image)
+    if not table.header and (split := split_column(rows, columns.split_column, table.name)):
+        rows = rows.drop(columns=split)
     name = columns.label
     if name is not None and not ask and all(plain(c) != plain(name) for c in rows.columns):
         return None
@@ -262,61 +301,79 @@ def _are_emotions(values: "pd.Series[str]") -> bool:
 
 
 def _rows(tree: FileTree, tables: Sequence[AnnotationTable], columns: Columns) -> Iterator[_Row]:
-    """Yields the rows of the tables; images that are listed with two labels are skipped."""
+    """Yields the rows of the tables; a face that is listed with two labels or splits is skipped."""
     index = PictureIndex(tree)
-    seen: dict[str, str] = {}
-    table_of: dict[str, str] = {}
-    conflicts: Counter[tuple[str, str]] = Counter()
     rows: list[_Row] = []
+    table_of: dict[tuple[object, ...], str] = {}
+    number_of: dict[tuple[object, ...], int] = {}
+    conflicts: Counter[tuple[str, str]] = Counter()
     for table in tables:
         for row in _table_rows(index, table, columns):
-            if row.problem or row.name not in seen:
-                rows.append(row)
+            number = None if row.problem else number_of.get(row.face)
+            if number is None:
                 if not row.problem:
-                    seen[row.name] = row.label
-                    table_of[row.name] = table.name
-            elif seen[row.name] != row.label:
-                conflicts[table_of[row.name], table.name] += 1
-                seen[row.name] = "\0"
+                    number_of[row.face], table_of[row.face] = len(rows), table.name
+                rows.append(row)
+                continue
+            if not rows[number].problem and rows[number].label != row.label:
+                conflicts[table_of[row.face], table.name] += 1
+            rows[number] = _merged(rows[number], row)
     for (first, second), count in conflicts.items():
         if first != second:
             raise DataError(
                 f"{first} and {second} in {tree.shown} list the same pictures and differ for "
                 f"{count:,} of them. Give the path of one of them: {tree.shown}/{first}."
             )
-    twice = "It is listed twice, with different labels."
-    for row in rows:
-        conflict = not row.problem and seen[row.name] == "\0"
-        yield replace(row, problem=twice) if conflict else row
+    yield from rows
+
+
+def _merged(first: _Row, other: _Row) -> _Row:
+    """Returns one row of two that list the same face; a known split completes an unknown one."""
+    if first.label != other.label:
+        return replace(first, problem="It is listed twice, with different labels.")
+    if None not in (first.split, other.split) and first.split != other.split:
+        return replace(first, problem="It is listed twice, in different splits.")
+    return replace(first, split=first.split or other.split)
 
 
 def _table_rows(index: PictureIndex, table: AnnotationTable, columns: Columns) -> Iterator[_Row]:
     rows = table.rows
     label = _label(table, columns, ask=True)
-    split = split_column(rows, columns.split_column, table.name) if table.header else None
+    split = split_column(rows.drop(columns=[table.image, label]), columns.split_column, table.name)
     group = group_column(list(rows.columns), columns.group, table.name)
-    splits = _splits(rows[split], table.name) if split else {}
-    extras = extra_columns(rows, (table.image, label, split)) if table.header else {}
-    by_name = split_in(PurePosixPath(table.name).name.partition(".")[0])
+    boxes = box_columns(rows, {plain(column): column for column in rows.columns})
+    used = (table.image, label, split, *(boxes.names if boxes else ()))
+    extras = extra_columns(rows, used) if table.header else {}
+    splits = _row_splits(table, split)
     cells = rows.to_dict(orient="list")
-    for number, cell in enumerate(cells[table.image]):
-        name = index.find(cell, table.folder)
-        value = cells[label][number]
-        problem = NO_LABEL if is_unlabelled(value) else ""
+    names = index.find_all(cells[table.image], table.folder, splits)
+    for number, (cell, name) in enumerate(zip(cells[table.image], names, strict=True)):
+        values = {str(column): cells[column][number] for column in cells}
+        problem = NO_LABEL if is_unlabelled(cells[label][number]) else ""
         if name is None:
             problem = f"{table.name} names it, but there is no such picture, or several."
         person = cells[group][number] if group else None
-        row_split = (
-            splits.get(cells[split][number]) if split else by_name or split_of_path(name or "")
-        )
+        box, share_box = boxes.of(values) if boxes else (None, None)
         yield _Row(
             name or cell,
-            text_of(value),
-            row_split,
+            text_of(cells[label][number]),
+            splits[number] or (None if split else split_of_path(name or "")),
             None if is_unlabelled(person) else str(person),
-            extras_of({column: cells[column][number] for column in extras}, extras),
+            extras_of(values, extras),
             problem,
+            box,
+            share_box,
         )
+
+
+def _row_splits(table: AnnotationTable, column: str | None) -> list[Split | None]:
+    """Returns the split of each row: by its column, else by the table's name (`test.csv`)."""
+    if column is None:
+        by_name = split_in(PurePosixPath(table.name).name.partition(".")[0])
+        return [by_name] * len(table.rows)
+    values = table.rows[column]
+    splits = _splits(values, table.name)
+    return [splits.get(value) for value in values]
 
 
 def _splits(values: "pd.Series[str]", where: str) -> dict[str, Split]:
@@ -377,9 +434,7 @@ def ask_for_labels(tree: FileTree, columns: Columns) -> None:
     index = PictureIndex(tree)
     for name in _candidates(tree):
         table = read_annotations(tree, name, None, index)
-        if table is not None and any(
-            index.find(cell, table.folder) for cell in table.rows[table.image].head(50)
-        ):
+        if table is not None and _names_a_picture(table, index):
             _label(table, columns, ask=True)
 
 

@@ -3,9 +3,10 @@
 Split folders may be above or inside the class folders, and folders of persons inside them.
 """
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 from typing import Literal
 
@@ -169,12 +170,13 @@ def choose_class_folders(tree: FileTree, layout: str) -> tuple[ClassFolders, lis
     """
     sets = find_class_folders(tree)
     _refuse_nested(tree, sets)
-    candidates = [folders for folders in sets if folders.says_classes] or sets
+    candidates = _of_persons([folders for folders in sets if folders.says_classes] or sets)
     if not candidates:
         flat = sum(is_image(name) for name in tree.files)
         problem = f"{flat:,} images without a class" if flat else "no class folders"
         archives = [name for name in tree.files if name.lower().endswith(ARCHIVES)]
-        inside = f" It holds the archive {archives[0]}: give its path." if archives else ""
+        advice = "unpack it first" if tree.shown.lower().endswith(ARCHIVES) else "give its path"
+        inside = f" It holds the archive {archives[0]}: {advice}." if archives else ""
         raise DataError(f"{tree.shown} holds {problem}.{inside} {layout}.")
     if len(candidates) > 1:
         _refuse_unknown_splits(tree, candidates)
@@ -185,11 +187,29 @@ def choose_class_folders(tree: FileTree, layout: str) -> tuple[ClassFolders, lis
         f"Not read: {other.images:,} images below {other.root or tree.title}, in folders that name "
         f"no emotion ({', '.join(sorted(other.counts)[:3])})."
         for other in sets
-        if other is not selected
+        if not other.says_classes and other is not selected
     ]
     if loose := sum(selected.unsorted.values()):
         notes.append(f"Not read: {loose:,} images that are in no class folder.")
     return selected, notes
+
+
+_PERSON = re.compile(r"(p|s|f|m|id|sub|subj|subject|person|actor)[-_ ]?\d+|\d{2,}", re.IGNORECASE)
+
+
+def _of_persons(sets: list[ClassFolders]) -> list[ClassFolders]:
+    """Returns one set if each is the folder of a person (`P001/Anger`), else the sets."""
+    parents = {folders.root.rpartition("/")[0] for folders in sets}
+    persons = [PurePosixPath(folders.root).name for folders in sets]
+    if len(sets) < 2 or len(parents) > 1 or not all(map(_PERSON.fullmatch, persons)):
+        return sets
+    merged = [
+        replace(folder, group=person)
+        for folders, person in zip(sets, persons, strict=True)
+        for folder in folders.folders
+    ]
+    unsorted = {name: count for folders in sets for name, count in folders.unsorted.items()}
+    return [ClassFolders(parents.pop(), merged, unsorted)]
 
 
 def several(tree: FileTree, candidates: Mapping[str, str]) -> str:

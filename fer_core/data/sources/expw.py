@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 from fer_core.data.sources.base import Origin, Skipped
 from fer_core.data.sources.class_names import ClassNames, code_of
 from fer_core.data.sources.files import Box, ImageFile, ImageFiles, need_tree
-from fer_core.data.sources.tables import PictureIndex
+from fer_core.data.sources.picture_index import PictureIndex
 from fer_core.data.sources.tree import FileTree, printable
 from fer_core.errors import DataError
 

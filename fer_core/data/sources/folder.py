@@ -7,14 +7,21 @@ from pathlib import Path, PurePosixPath
 from typing import ClassVar
 
 from fer_core.data.picture_files import readable_suffixes
-from fer_core.data.sources.base import Origin
+from fer_core.data.sources.base import Origin, Split
 from fer_core.data.sources.class_folders import ClassFolders, choose_class_folders
 from fer_core.data.sources.class_names import ClassNames, code_of, emotion_of
-from fer_core.data.sources.files import ImageFile, ImageFiles, need_tree
+from fer_core.data.sources.files import ImageFile, ImageFiles, is_image, need_tree
+from fer_core.data.sources.split_lists import SplitLists, read_split_lists
 from fer_core.data.sources.split_names import split_of
 from fer_core.data.sources.subjects import NAMINGS, naming_of
 from fer_core.data.sources.tree import FileTree, printable
 from fer_core.errors import DataError
+
+_NO_PICTURES = (
+    ".txt", ".csv", ".tsv", ".json", ".jsonl", ".xml", ".yaml", ".yml", ".md", ".html", ".db",
+    ".ini", ".npy", ".npz", ".mat", ".pts", ".pkl", ".zip", ".lnk",
+)  # fmt: skip
+"""Suffixes of files that often stand beside pictures."""
 
 LAYOUT = "Give a folder that holds one folder of images for each class, or train and test folders"
 
@@ -60,7 +67,9 @@ class FolderSource(ImageFiles):
         tree = need_tree(location, LAYOUT)
         self._title = tree.title
         classes, notes = choose_class_folders(tree, LAYOUT)
+        lists = SplitLists() if _has_splits(classes) else read_split_lists(tree)
         _check_folders(tree, classes, mapping or {})
+        notes += _note_other_files(tree, classes)
         tree = tree.below(classes.root)
         if classes.root:
             notes.insert(0, f"The class folders were found in {classes.root}.")
@@ -76,8 +85,9 @@ class FolderSource(ImageFiles):
         reading = names.read(counts, str(location if isinstance(location, Path) else tree.shown))
         self.left_out: Counter[str] = Counter(reading.left_out(counts))
         self.notes = [*notes, *reading.notes]
-        files = _files(classes, reading.labels)
+        files = _files(classes, reading.labels, lists.splits)
         _check_classes(tree.shown, files)
+        files = self._of_lists(files, lists)
         super().__init__(tree, [*self._describe(self._with_persons(files)), *tree.skipped])
 
     @property
@@ -90,13 +100,24 @@ class FolderSource(ImageFiles):
             reference="",
         )
 
+    def _of_lists(self, files: list[ImageFile], lists: SplitLists) -> list[ImageFile]:
+        """Leaves out the images that no list of a split names, if there are such lists."""
+        if not lists.splits:
+            return files
+        shown = ", ".join(lists.lists[:4])
+        self.notes.append(f"The splits are read from {shown}.")
+        listed = [file for file in files if file.split is not None]
+        if unlisted := len(files) - len(listed):
+            self.left_out[f"in no list of a split ({shown})"] += unlisted
+        return listed
+
     def _with_persons(self, files: list[ImageFile]) -> list[ImageFile]:
         """Groups the images by the persons in folder or file names."""
         if folders := {file.group for file in files if file.group}:
             shown = ", ".join(sorted(folders)[:3])
             self.notes.append(
-                f"The {len(folders)} folders inside the class folders ({shown}, ...) are taken for "
-                "persons: groups that splits do not divide."
+                f"The {len(folders)} folders inside or above the class folders ({shown}, ...) are "
+                "taken for persons: groups that splits do not divide."
             )
             return files
         stems = [PurePosixPath(file.name).stem for file in files]
@@ -119,14 +140,36 @@ class FolderSource(ImageFiles):
         return files
 
 
-def _files(classes: ClassFolders, labels: Mapping[str, str]) -> list[ImageFile]:
+def _note_other_files(tree: FileTree, classes: ClassFolders) -> list[str]:
+    """Names files of the class folders that may be pictures, but have no picture's suffix."""
+    others = [
+        name
+        for folder in classes.folders
+        for name in tree.by_folder[folder.folder]
+        if not is_image(name) and not name.lower().endswith(_NO_PICTURES)
+    ]
+    if not others:
+        return []
+    return [
+        f"Not read: {len(others):,} files of the class folders without the suffix of a picture, "
+        f"{printable(others[0])} for one. Rename them if they are pictures."
+    ]
+
+
+def _has_splits(classes: ClassFolders) -> bool:
+    return any(folder.split is not None for folder in classes.folders)
+
+
+def _files(
+    classes: ClassFolders, labels: Mapping[str, str], splits: Mapping[str, Split]
+) -> list[ImageFile]:
     start = len(classes.root) + 1 if classes.root else 0
     return [
         ImageFile(
             name[start:],
             printable(name[start:]),
             labels[folder.name],
-            folder.split,
+            folder.split or splits.get(name),
             group=folder.group,
         )
         for folder in classes.folders

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 from pathlib import PurePosixPath
 
 from fer_core.data.sources.base import Split
@@ -27,13 +28,15 @@ _WORDS: dict[str, Split] = {
 """FER2013 calls its validation split PublicTest and its test split PrivateTest."""
 
 _FILLERS = re.compile(
-    r"^(fer2013(plus)?|ferplus|fer|affectnet|rafdb|raf|expw|ckplus|ck|kdef|jaffe)"
+    r"^(fer2013(plus)?|ferplus|fer|affectnet|rafdb|raf|expw|ckplus|ck|kdef|jaffe|sfew|caer|"
+    r"[0-9]+|data(set)?|emotions?|expressions?)"
     r"(?=train|val|test|public|private)"
-    r"|(sets?|splits?|data|images?|imgs?|faces?|folders?|labels?|list)$"
+    r"|(sets?|splits?|data|images?|imgs?|faces?|folders?|labels?|list|aligned|cropped)$"
 )
 KNOWN = "train, validation and test (also val, dev, public_test, private_test ...)"
 
 
+@lru_cache(maxsize=4096)
 def split_of(name: str) -> Split | None:
     """Returns the split that a folder, file or value names; None if it names none.
 

@@ -7,15 +7,16 @@ one.
 import io
 import json
 import re
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import PurePosixPath
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 
 from fer_core.data.sources.class_names import code_of, emotion_of
 from fer_core.data.sources.files import is_image
+from fer_core.data.sources.picture_index import PictureIndex
 from fer_core.data.sources.split_names import split_of
 from fer_core.data.sources.tree import FileTree
 from fer_core.errors import DataError
@@ -35,6 +36,11 @@ GROUP_COLUMNS = (
     "participantid",
 )  # fmt: skip
 """Usual column names, in lower case without blanks and punctuation."""
+
+_MOST_BYTES = 2**30
+
+MOST_SPLIT_NAMES = 8
+"""Maximum number of different values of a column of splits that has an unusual name."""
 
 MOST_VALUES = 50
 """Maximum number of different values of a text column that is kept as a slice."""
@@ -145,6 +151,7 @@ def split_column(table: pd.DataFrame, name: str | None, where: str) -> str | Non
     """Returns the column of splits, if there is one.
 
     `split` and `usage` are always splits; `set` and similar names only if every value is a split.
+    Any other column holds splits if every value is one, and train is among them.
     """
     columns = list(table.columns)
     if name is not None:
@@ -153,7 +160,15 @@ def split_column(table: pd.DataFrame, name: str | None, where: str) -> str | Non
         certain = plain(column) in ("split", "usage")
         if certain or all(split_of(str(value)) for value in table[column].dropna().unique()[:20]):
             return column
-    return None
+    return next((column for column in columns if _are_splits(table[column])), None)
+
+
+def _are_splits(values: "pd.Series[str]") -> bool:
+    names = [name for name in values.unique() if not is_unlabelled(name)]
+    if not 2 <= len(names) <= MOST_SPLIT_NAMES:
+        return False
+    splits = {split_of(str(name)) for name in names}
+    return None not in splits and "train" in splits and len(splits) > 1
 
 
 def group_column(columns: Sequence[str], name: str | None, where: str) -> str | None:
@@ -241,12 +256,14 @@ class AnnotationTable:
         rows: The cells; columns of a list without a header are called `1`, `2` ...
         image: The column of images.
         header: Whether it has a header.
+        bad_lines: Number of lines that are left out because they have too many fields.
     """
 
     name: str
     rows: pd.DataFrame
     image: str
     header: bool
+    bad_lines: int = 0
 
     @property
     def folder(self) -> str:
@@ -261,7 +278,7 @@ def is_table_name(name: str) -> bool:
 
 
 def read_annotations(
-    tree: FileTree, name: str, image: str | None, index: "PictureIndex"
+    tree: FileTree, name: str, image: str | None, index: PictureIndex
 ) -> AnnotationTable | None:
     """Reads a table or list of images; None if the file is neither.
 
@@ -279,22 +296,22 @@ def read_annotations(
     if not lines or "\0" in head:
         return None
     if name.lower().endswith(".jsonl"):
-        rows = _json_rows(tree.text(name))
+        rows, bad_lines = _json_rows(tree.text(name, _MOST_BYTES)), 0
         header = True
     else:
         separator = _separator(lines)
         if separator is None:
             return None
         header = _has_header(lines, separator)
-        rows = _read(tree, name, separator, header=header)
+        rows, bad_lines = _read(tree.text(name, _MOST_BYTES), separator, header=header)
     if rows is None or rows.empty:
         return None
     column = (
         named_column(list(rows.columns), image, "image", name)
         if image is not None
-        else _image_column(rows, index, name.rpartition("/")[0])
+        else _image_column(rows, index, name)
     )
-    return None if column is None else AnnotationTable(name, rows, column, header)
+    return None if column is None else AnnotationTable(name, rows, column, header, bad_lines)
 
 
 def _json_rows(text: str) -> pd.DataFrame | None:
@@ -316,8 +333,14 @@ def _separator(lines: Sequence[str]) -> str | None:
 
 
 def _has_header(lines: Sequence[str], separator: str) -> bool:
-    """Whether the first line is a header: it contains no image, code or box."""
+    """Whether the first line is a header: it contains no image, code or box.
+
+    pandas numbers the columns of a table without names: `0,1`.
+    """
     cells = [cell.strip().strip('"') for cell in re.split(separator, lines[0])]
+    numbered = cells == [str(number) for number in range(len(cells))]
+    if numbered and len(lines) > 1 and any(map(is_image, re.split(separator, lines[1]))):
+        return True
     if any(is_image(cell) or code_of(cell) is not None for cell in cells):
         return False
     names = {plain(cell) for cell in cells}
@@ -325,34 +348,60 @@ def _has_header(lines: Sequence[str], separator: str) -> bool:
     return bool(known) or not any(emotion_of(cell) for cell in cells[1:])
 
 
-def _read(tree: FileTree, name: str, separator: str, *, header: bool) -> pd.DataFrame | None:
-    text = tree.text(name, 2**30)
-    try:
-        rows = pd.read_csv(
+def _cells(
+    text: str, separator: str, header: bool, bad_lines: Literal["error", "skip"]
+) -> pd.DataFrame:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", pd.errors.ParserWarning)  # of lines that end with it
+        return pd.read_csv(
             io.StringIO(text),
             sep=separator,
             header=0 if header else None,
+            index_col=False,  # lines may end with a separator
             dtype="str",
             keep_default_na=False,
             skipinitialspace=True,
             engine="python" if len(separator) > 1 else "c",
-            on_bad_lines="skip",
+            on_bad_lines=bad_lines,
         )
+
+
+def _read(text: str, separator: str, *, header: bool) -> tuple[pd.DataFrame | None, int]:
+    """Returns the cells, and the number of lines that have too many fields."""
+    bad_lines = 0
+    try:
+        rows = _cells(text, separator, header, "error")
     except (ValueError, pd.errors.ParserError):
-        return None
+        try:
+            rows = _cells(text, separator, header, "skip")
+        except (ValueError, pd.errors.ParserError):
+            return None, 0
+        lines = sum(bool(line.strip()) for line in text.splitlines())
+        bad_lines = max(0, lines - header - len(rows))
     names = [str(column).strip() for column in rows.columns]
     rows.columns = pd.Index(
         names if header else [str(number + 1) for number in range(len(names))]
     )  # fmt: skip
-    return rows
+    return rows, bad_lines
 
 
-def _image_column(rows: pd.DataFrame, index: "PictureIndex", folder: str) -> str | None:
-    """Returns the column whose cells name images, or one with a usual name."""
-    for column in rows.columns:
-        head = rows[column].head(50)
-        if len(head) and sum(is_image(cell) for cell in head) * 2 >= len(head):
-            return str(column)
+def _image_column(rows: pd.DataFrame, index: PictureIndex, name: str) -> str | None:
+    """Returns the column whose cells name images, or one with a usual name.
+
+    Raises:
+        DataError: If several columns name different pictures.
+    """
+    folder = name.rpartition("/")[0]
+    heads = {str(column): _spread(rows[column]) for column in rows.columns}
+    by_suffix = {
+        column: [index.find(cell, folder) for cell in cells]
+        for column, cells in heads.items()
+        if sum(is_image(cell) for cell in cells) * 2 >= len(cells)
+    }
+    if by_suffix:
+        present = {column: names for column, names in by_suffix.items() if any(names)} or by_suffix
+        _check_same(present, name)
+        return next(iter(present))
     for column in rows.columns:  # names without suffixes
         head = rows[column].head(10)
         if len(head) and all(index.find(cell, folder) for cell in head):
@@ -361,54 +410,17 @@ def _image_column(rows: pd.DataFrame, index: "PictureIndex", folder: str) -> str
     return named[0] if named else None
 
 
-class PictureIndex:
-    """Finds the images that a table names.
-
-    Args:
-        tree: The dataset's files.
-    """
-
-    def __init__(self, tree: FileTree) -> None:
-        self._names = tree.names
-        self._by_end: dict[str, list[str]] = {}
-        for name in tree.files:
-            if is_image(name):
-                path = PurePosixPath(name)
-                self._by_end.setdefault(path.name.lower(), []).append(name)
-                self._by_end.setdefault(path.stem.lower(), []).append(name)
-
-    def find(self, cell: str, folder: str) -> str | None:
-        """Returns the image that a cell names; None if there is none or several.
-
-        Args:
-            cell: A path, relative to the table, the dataset, or a parent or subfolder of it.
-            folder: The table's folder.
-        """
-        path = PurePosixPath(cell.strip().replace("\\", "/").lstrip("/"))
-        if not path.name or ".." in path.parts:
-            return None
-        for start in (folder, ""):
-            if (name := f"{start}/{path}".lstrip("/")) in self._names:
-                return name
-        candidates = self._by_end.get(path.name.lower(), []) or self._by_end.get(
-            f"{path.stem}_aligned".lower(), []
-        )
-        # the longest common end of the path wins; ties are ambiguous
-        ranked = sorted(candidates, key=lambda name: -_common_end(name, path))
-        ranked = [
-            name for name in ranked if _common_end(name, path) == _common_end(ranked[0], path)
-        ]
-        near = [name for name in ranked if name.startswith(f"{folder}/")] if folder else []
-        best = near or ranked
-        return best[0] if len(best) == 1 else None
+def _spread(cells: "pd.Series[str]") -> list[str]:
+    """Returns up to about 50 cells, evenly spaced over the column."""
+    return [str(cell) for cell in cells.iloc[:: max(1, len(cells) // 50)]]
 
 
-def _common_end(name: str, path: PurePosixPath) -> int:
-    """Returns the number of equal folders at the end of two paths."""
-    pairs = zip(PurePosixPath(name).parts[-2::-1], path.parts[-2::-1], strict=False)
-    count = 0
-    for first, other in pairs:
-        if first != other:
-            break
-        count += 1
-    return count
+def _check_same(pictures: Mapping[str, Sequence[str | None]], name: str) -> None:
+    first, *others = pictures
+    for other in others:
+        pairs = zip(pictures[first], pictures[other], strict=True)
+        if any(a != b for a, b in pairs if a is not None and b is not None):
+            raise DataError(
+                f"The columns {first} and {other} of {name} name different pictures. Choose one "
+                f"with --image: --image {first}, or --image {other}."
+            )

@@ -4,6 +4,7 @@ A tree lists names and reads files; folders, zip and tar files have the same int
 written to disk. Names outside the archive, links, and encrypted files are listed as skipped.
 """
 
+import codecs
 import gzip
 import io
 import os
@@ -170,9 +171,20 @@ class FileTree:
         """Returns the beginning of a text file."""
         with self.open(name) as file:
             try:
-                return file.read(most).decode("utf-8-sig", errors="replace")
+                return decoded(file.read(most))
             except _DAMAGED as error:
                 raise DataError(f"{name} in {self.shown} cannot be read ({error}).") from error
+
+
+def decoded(data: bytes) -> str:
+    """Returns the beginning of a text file: UTF-8, UTF-16 with its mark, or Windows-1252."""
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return data.decode("utf-16", errors="replace")
+    try:
+        # a character at the end may be cut
+        return codecs.getincrementaldecoder("utf-8-sig")().decode(data)
+    except UnicodeDecodeError:
+        return data.decode("cp1252", errors="replace")
 
 
 @dataclass(frozen=True)

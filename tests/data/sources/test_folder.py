@@ -58,6 +58,8 @@ def test_classes_without_splits(tmp_path: Path) -> None:
         ("train", "train"),
         ("Training", "train"),
         ("val", "validation"),
+        ("Train_Aligned_Faces", "train"),
+        ("01_train", "train"),
         ("valid", "validation"),
         ("VALIDATION", "validation"),
         ("PublicTest", "validation"),
@@ -379,9 +381,8 @@ def test_folders_of_persons_inside_the_classes_are_groups(tmp_path: Path) -> Non
     assert {(label, group) for _, label, group in groups} == {
         (label, person) for label in ("sad", "happy") for person in "ab"
     }
-    assert "The 2 folders inside the class folders (a, b, ...) are taken for persons" in " ".join(
-        source.notes
-    )
+    taken = "The 2 folders inside or above the class folders (a, b, ...) are taken for persons"
+    assert taken in " ".join(source.notes)
 
 
 def test_reading_twice_gives_the_same(tmp_path: Path) -> None:
@@ -401,3 +402,51 @@ def test_one_image_in_memory_at_a_time(tmp_path: Path) -> None:
         seen.append(weakref.ref(item.image))
         del item
     assert len(seen) == 10
+
+
+def test_folders_of_persons_above_the_class_folders_are_groups(tmp_path: Path) -> None:
+    for person in ("P001", "P002", "P010"):
+        two_classes(tmp_path / "Strong" / person)
+    source = FolderSource(tmp_path)
+    assert {(item.group, item.label) for item in only_samples(source)} == {
+        (person, label) for person in ("P001", "P002", "P010") for label in ("happy", "sad")
+    }
+    assert len(source) == 12
+
+
+def test_data_sets_side_by_side_are_no_persons(tmp_path: Path) -> None:
+    for name in ("mine", "theirs"):
+        two_classes(tmp_path / name)
+    with pytest.raises(DataError, match="holds 2 datasets"):
+        FolderSource(tmp_path)
+
+
+def test_lists_of_splits_beside_class_folders_are_read(tmp_path: Path) -> None:
+    two_classes(tmp_path)
+    (tmp_path / "train.txt").write_text("happy/000.png\nsad/000.png\n")
+    (tmp_path / "test.txt").write_text("happy/001.png\n")
+    source = FolderSource(tmp_path)
+    assert {item.key: item.split for item in only_samples(source)} == {
+        "happy/000.png": "train",
+        "happy/001.png": "test",
+        "sad/000.png": "train",
+    }
+    assert list(source.left_out.values()) == [1]
+    assert "The splits are read from test.txt, train.txt." in source.notes
+
+
+def test_split_folders_win_over_lists(tmp_path: Path) -> None:
+    with_splits(tmp_path, "train", "test")
+    (tmp_path / "train.txt").write_text("test/happy/000.png\n")
+    (tmp_path / "test.txt").write_text("train/happy/000.png\n")
+    assert all(
+        item.key.startswith(str(item.split)) for item in only_samples(FolderSource(tmp_path))
+    )
+
+
+def test_files_that_may_be_pictures_are_named(tmp_path: Path) -> None:
+    two_classes(tmp_path)
+    for name in ("face", "face.jpg_large", "notes.txt", "Thumbs.db"):
+        (tmp_path / "happy" / name).write_bytes(b"")
+    (note,) = FolderSource(tmp_path).notes
+    assert note.startswith("Not read: 2 files of the class folders without the suffix of a picture")

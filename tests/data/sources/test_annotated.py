@@ -1,0 +1,163 @@
+"""Annotation tables as people bring them: each picture gets its own label, split and face."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from fer_core.data.sources.annotated import AnnotatedSource
+from fer_core.data.sources.base import Sample, Skipped
+from fer_core.data.sources.tree import open_tree
+from fer_core.errors import DataError
+
+
+def pictures(root: Path, names: list[str], side: int = 48) -> None:
+    """Writes a picture of its own grey for each name."""
+    for number, name in enumerate(names):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("L", (side, side), number + 1).save(root / name)
+
+
+def table(root: Path, lines: list[str], name: str = "labels.csv", encoding: str = "utf-8") -> None:
+    (root / name).parent.mkdir(parents=True, exist_ok=True)
+    (root / name).write_bytes("\n".join(lines).encode(encoding))
+
+
+def read(root: Path) -> dict[str, tuple[str | None, str | None]]:
+    """Returns label and split by key of all pictures that are read."""
+    source = AnnotatedSource(open_tree(root))
+    return {item.key: (item.label, item.split) for item in source if isinstance(item, Sample)}
+
+
+def skipped(root: Path) -> list[str]:
+    return [item.key for item in AnnotatedSource(open_tree(root)) if isinstance(item, Skipped)]
+
+
+def notes(root: Path) -> str:
+    return " ".join(AnnotatedSource(open_tree(root)).notes)
+
+
+def test_a_submission_gives_no_labels(tmp_path):
+    pictures(tmp_path, ["train/a.png", "train/b.png", "test/c.png"])
+    table(tmp_path, ["image,label", "a.png,happy", "b.png,sad"], "train.csv")
+    table(tmp_path, ["image,label", "c.png,happy"], "sample_submission.csv")
+    assert read(tmp_path) == {"train/a.png": ("happy", "train"), "train/b.png": ("sad", "train")}
+    assert "sample_submission.csv, which holds predictions" in notes(tmp_path)
+
+
+def test_a_row_whose_picture_is_missing_takes_no_other_picture(tmp_path):
+    here = ["train/1.png", "train/2.png", "test/1.png"]
+    pictures(tmp_path, here)
+    rows = ["train/1.png,happy,train", "train/2.png,sad,train"]
+    rows += ["test/1.png,sad,test", "test/2.png,happy,test"]  # the last was not downloaded
+    table(tmp_path, ["path,label,split", *rows])
+    assert read(tmp_path) == {
+        "train/1.png": ("happy", "train"),
+        "train/2.png": ("sad", "train"),
+        "test/1.png": ("sad", "test"),
+    }
+    assert skipped(tmp_path) == ["test/2.png"]
+
+
+def test_a_table_whose_first_pictures_are_missing_is_read(tmp_path):
+    names = [f"happy/{number}.png" for number in range(120)]
+    pictures(tmp_path, names[100:])
+    labels = ("happy", "sad")
+    table(tmp_path, ["path,label", *(f"{n},{labels[i % 2]}" for i, n in enumerate(names))])
+    found = read(tmp_path)
+    assert found == {n: (labels[i % 2], None) for i, n in enumerate(names) if i >= 100}
+
+
+def test_two_columns_that_name_different_pictures_are_asked_about(tmp_path):
+    pictures(tmp_path, ["img/1.png", "img/2.png"])
+    table(tmp_path, ["before,now,label", "1.png,2.png,happy", "2.png,1.png,sad"])
+    with pytest.raises(DataError, match="--image before, or --image now"):
+        read(tmp_path)
+
+
+def test_a_second_column_of_pictures_that_are_not_there_does_not_matter(tmp_path):
+    pictures(tmp_path, ["img/1.png", "img/2.png"])
+    table(tmp_path, ["url,file,label", "x/a.png,1.png,happy", "x/b.png,2.png,sad"])
+    assert read(tmp_path) == {"img/1.png": ("happy", None), "img/2.png": ("sad", None)}
+
+
+def test_lists_of_splits_complete_the_list_of_all(tmp_path):
+    names = [f"{number}.png" for number in range(6)]
+    pictures(tmp_path, names)
+    rows = [f"{name},{('happy', 'sad')[number % 2]}" for number, name in enumerate(names)]
+    table(tmp_path, ["image,label", *rows], "all.csv")
+    table(tmp_path, ["image,label", *rows[:4]], "train.csv")
+    table(tmp_path, ["image,label", *rows[4:]], "test.csv")
+    assert [split for _, split in read(tmp_path).values()] == ["train"] * 4 + ["test"] * 2
+
+
+def test_a_picture_in_two_splits_is_skipped(tmp_path):
+    pictures(tmp_path, ["a.png", "b.png", "c.png"])
+    table(tmp_path, ["image,label", "a.png,happy", "b.png,sad"], "train.csv")
+    table(tmp_path, ["image,label", "b.png,sad", "c.png,happy"], "test.csv")
+    assert read(tmp_path) == {"a.png": ("happy", "train"), "c.png": ("happy", "test")}
+    assert skipped(tmp_path) == ["b.png"]
+
+
+@pytest.mark.parametrize("header", ["path,emotion,data_split", None])
+def test_a_column_of_splits_is_known_by_its_values(tmp_path, header):
+    splits = ("train", "train", "val", "test")
+    names = [f"img/{number}.png" for number in range(8)]
+    pictures(tmp_path, names)
+    rows = [f"{n},{('happy', 'sad')[i % 2]},{splits[i % 4]}" for i, n in enumerate(names)]
+    table(tmp_path, [header, *rows] if header else rows, "labels.csv" if header else "list.txt")
+    known = {"val": "validation"}
+    assert [split for _, split in read(tmp_path).values()] == [
+        known.get(split, split) for split in splits * 2
+    ]
+
+
+def test_equal_names_are_told_apart_by_the_split(tmp_path):
+    pictures(tmp_path, ["train/1.png", "train/2.png", "test/1.png"])
+    table(tmp_path, ["file,label", "1.png,happy", "2.png,sad"], "train.csv")
+    table(tmp_path, ["file,label", "1.png,sad"], "test.csv")
+    assert read(tmp_path) == {
+        "train/1.png": ("happy", "train"),
+        "train/2.png": ("sad", "train"),
+        "test/1.png": ("sad", "test"),
+    }
+
+
+def test_each_box_is_a_face_and_one_person_groups_them(tmp_path):
+    picture = np.zeros((64, 64), np.uint8)
+    picture[:, 32:] = 200
+    Image.fromarray(picture).save(tmp_path / "a.png")
+    rows = ["a.png,64,64,happy,0,0,32,32", "a.png,64,64,sad,32,0,64,32"]
+    table(tmp_path, ["filename,width,height,class,xmin,ymin,xmax,ymax", *rows])
+    faces = [item for item in AnnotatedSource(open_tree(tmp_path)) if isinstance(item, Sample)]
+    assert [(face.key, face.label, face.group) for face in faces] == [
+        ("a.png#0", "happy", "a.png"),
+        ("a.png#1", "sad", "a.png"),
+    ]
+    assert [np.unique(face.image).tolist() for face in faces] == [[0], [200]]
+    assert all(face.image.shape == (32, 32) for face in faces)
+
+
+def test_lines_with_too_many_fields_are_counted(tmp_path):
+    pictures(tmp_path, ["a.png", "b.png"])
+    table(tmp_path, ["path,label", "a.png,happy", "b.png,sad", "Smith, J.png,sad"])
+    assert len(read(tmp_path)) == 2
+    assert "1 lines of labels.csv with too many fields" in notes(tmp_path)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "cp1252", "utf-16"])
+@pytest.mark.parametrize("end", ["", ","])
+@pytest.mark.parametrize("up", ["", "../"])
+def test_tables_of_other_programs(tmp_path, encoding, end, up):
+    names = ["images/Müller.png", "images/b.png"]
+    pictures(tmp_path, names)
+    rows = [f"{up}{name},{label}{end}" for name, label in zip(names, ("happy", "sad"), strict=True)]
+    table(tmp_path, ["path,label", *rows], "annotations/labels.csv", encoding)
+    assert {label for label, _ in read(tmp_path).values()} == {"happy", "sad"}
+
+
+def test_the_numbers_that_pandas_gives_to_columns_are_a_header(tmp_path):
+    pictures(tmp_path, ["img/0.png", "img/1.png"])
+    table(tmp_path, ["0,1", "img/0.png,happy", "img/1.png,sad"])
+    assert read(tmp_path) == {"img/0.png": ("happy", None), "img/1.png": ("sad", None)}
