@@ -28,7 +28,7 @@ IMAGE_COLUMNS = (
 )  # fmt: skip
 LABEL_COLUMNS = (
     "label", "labels", "emotion", "emotions", "expression", "class", "classname", "category",
-    "target", "expressionlabel", "emotionlabel",
+    "target", "expressionlabel", "emotionlabel", "labelname", "emotionname", "expressionname",
 )  # fmt: skip
 SPLIT_COLUMNS = ("split", "usage", "subset", "partition", "set", "phase")
 GROUP_COLUMNS = (
@@ -306,12 +306,29 @@ def read_annotations(
         rows, bad_lines = _read(tree.text(name, _MOST_BYTES), separator, header=header)
     if rows is None or rows.empty:
         return None
+    rows = _without_one_hot(rows) if header else rows
     column = (
         named_column(list(rows.columns), image, "image", name)
         if image is not None
         else _image_column(rows, index, name)
     )
     return None if column is None else AnnotationTable(name, rows, column, header, bad_lines)
+
+
+def _without_one_hot(rows: pd.DataFrame) -> pd.DataFrame:
+    """Replaces a column of 0 and 1 for each class, as Roboflow writes them, by a column of labels.
+
+    A row with no class, or with several, has no label.
+    """
+    columns = [column for column in rows.columns if emotion_of(str(column))]
+    if len(columns) < 2 or usual_columns(list(map(str, rows.columns)), LABEL_COLUMNS):
+        return rows
+    flags = rows[columns].apply(lambda column: column.str.strip())
+    if not flags.isin(("0", "1")).all(axis=None):
+        return rows
+    chosen = flags == "1"
+    label = chosen.idxmax(axis=1).where(chosen.sum(axis=1) == 1, "")
+    return rows.drop(columns=columns).assign(label=label)
 
 
 def _json_rows(text: str) -> pd.DataFrame | None:

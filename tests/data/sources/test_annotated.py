@@ -161,3 +161,21 @@ def test_the_numbers_that_pandas_gives_to_columns_are_a_header(tmp_path):
     pictures(tmp_path, ["img/0.png", "img/1.png"])
     table(tmp_path, ["0,1", "img/0.png,happy", "img/1.png,sad"])
     assert read(tmp_path) == {"img/0.png": ("happy", None), "img/1.png": ("sad", None)}
+
+
+def test_a_column_for_each_class_is_a_label(tmp_path):
+    pictures(tmp_path, ["train/a.jpg", "train/b.jpg", "train/c.jpg", "train/d.jpg"])
+    rows = ["a.jpg, 1, 0, 0", "b.jpg, 0, 0, 1", "c.jpg, 1, 1, 0", "d.jpg, 0, 1, 0"]
+    table(tmp_path, ["filename, Angry, Happy, Sad", *rows], "train/_classes.csv")
+    assert read(tmp_path) == {
+        "train/a.jpg": ("angry", "train"),
+        "train/b.jpg": ("sad", "train"),
+        "train/d.jpg": ("happy", "train"),
+    }
+    assert skipped(tmp_path) == ["train/c.jpg"]
+
+
+def test_a_number_and_a_name_of_the_class_agree(tmp_path):
+    pictures(tmp_path, ["a.png", "b.png", "c.png"])
+    table(tmp_path, ["file,label,label_name", "a.png,0,happy", "b.png,1,sad", "c.png,1,sad"])
+    assert [label for label, _ in read(tmp_path).values()] == ["happy", "sad", "sad"]
