@@ -1,5 +1,6 @@
 """RAF-DB: `list_patition_label.txt` with `aligned/` images, or folders named 1 to 7."""
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
@@ -17,6 +18,7 @@ LIST_NAME = "list_patition_label.txt"
 """The dataset's spelling."""
 
 _SPLITS: dict[str, Split] = {"train": "train", "test": "test"}
+_NAME = re.compile(r"(train|test)_\d+")
 
 ORIGIN = Origin(
     name="rafdb",
@@ -65,6 +67,8 @@ class RafDbSource(ImageFiles):
 class RafDbFolderSource(FolderSource):
     """RAF-DB as folders: `train/1/train_00001_aligned.jpg`, `test/7/...`; codes as in the list.
 
+    The names of the files give the split, with or without split folders.
+
     Args and errors are those of `FolderSource`.
     """
 
@@ -72,10 +76,28 @@ class RafDbFolderSource(FolderSource):
     default_codes = "rafdb"
 
     def _describe(self, files: list[ImageFile]) -> Iterable[ImageFile]:
-        # The same image has the same key in both layouts.
-        for file in files:
+        splits = [_split_of_name(file) for file in files]
+        if moved := [
+            file for file, split in zip(files, splits, strict=True) if split != file.split
+        ]:
+            folders = ", not that of their folder" if any(file.split for file in moved) else ""
+            self.notes.append(
+                f"The split of {len(moved):,} images is that of their names (train_, test_)"
+                f"{folders}."
+            )
+        for file, split in zip(files, splits, strict=True):
             stem = _stem(file.name)
-            yield replace(file, key=stem) if stem.startswith(("train_", "test_")) else file
+            # The same image has the same key in both layouts.
+            key = stem if stem.startswith(("train_", "test_")) else file.key
+            yield replace(file, key=key, split=split)
+
+
+def _split_of_name(file: ImageFile) -> Split | None:
+    """Returns the split that a file's name gives, else that of its folder."""
+    match = _NAME.match(PurePosixPath(file.name).name)
+    split = _SPLITS[match.group(1)] if match else file.split
+    # RAF-DB has no validation split: one that was drawn from train stays.
+    return file.split if (split, file.split) == ("train", "validation") else split
 
 
 def find_rafdb_lists(tree: FileTree) -> list[str]:

@@ -1,0 +1,64 @@
+from pathlib import Path
+
+import pytest
+
+from fer_core.data.sources.base import Sample
+from fer_core.data.sources.formats import open_source, recognise
+from tests.support.layouts import Pictures
+
+
+def folders(root: Path, names: dict[str, str], classes=("1", "4")) -> Path:
+    """Writes an image `<split>_<number>_aligned.jpg` per class, in the folder of its key."""
+    pictures = Pictures()
+    number = 0
+    for folder, split in names.items():
+        for label in classes:
+            number += 1
+            pictures.save(root / folder / label / f"{split}_{number:05d}_aligned.jpg")
+    return root
+
+
+def splits(source) -> dict[str, str | None]:
+    return {item.key: item.split for item in source if isinstance(item, Sample)}
+
+
+@pytest.mark.parametrize("classes", [("1", "4"), ("Surprise", "Happy")])
+def test_names_give_the_split_without_split_folders(tmp_path: Path, classes) -> None:
+    pictures = Pictures()
+    for label in classes:
+        for name in ("train_00001", "train_00002", "test_0001"):
+            stem = f"{name}{classes.index(label)}"
+            pictures.save(tmp_path / label / f"{stem}_aligned.jpg")
+    assert recognise(str(tmp_path)) == "rafdb"
+    source = open_source(str(tmp_path))
+    assert splits(source) == {
+        "test_00010": "test",
+        "test_00011": "test",
+        "train_000010": "train",
+        "train_000011": "train",
+        "train_000020": "train",
+        "train_000021": "train",
+    }
+    assert "The split of 6 images is that of their names (train_, test_)." in source.notes
+
+
+def test_names_give_the_split_if_the_folder_is_another_one(tmp_path: Path) -> None:
+    source = open_source(str(folders(tmp_path, {"train": "train", "val": "test"})))
+    assert set(splits(source).values()) == {"train", "test"}
+    assert any("2 images" in note and "not that of their folder" in note for note in source.notes)
+
+
+def test_a_validation_split_drawn_from_train_stays(tmp_path: Path) -> None:
+    names = {"train": "train", "test": "test"}
+    folders(tmp_path / "a", names)
+    pictures = Pictures()
+    for number, label in enumerate(("1", "4")):
+        pictures.save(tmp_path / "a/validation" / label / f"train_9999{number}_aligned.jpg")
+    source = open_source(str(tmp_path / "a"))
+    kept = splits(source)
+    assert (kept["train_99990"], kept["train_00001"], kept["test_00003"]) == (
+        "validation",
+        "train",
+        "test",
+    )
+    assert not any("of their names" in note for note in source.notes)
