@@ -1,11 +1,14 @@
 """Detection labels in YOLO format: `images/<n>.jpg`, `labels/<n>.txt` and `data.yaml`.
 
 A line of a label file is `class x y width height`: the centre and size of the box as shares of the
-image.
+image, with a confidence behind it in predictions. With more numbers it is a polygon, `class x1 y1
+x2 y2 ...`, whose bounding box is used; or, if `data.yaml` has a `kpt_shape`, a box and keypoints.
 """
 
+import math
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
@@ -34,9 +37,12 @@ ShareBox = tuple[float, float, float, float]
 Faces = list[tuple[str, ShareBox]]
 """Class number and box of each face in an image."""
 
+_BEYOND = 0.1
+"""How far points of a polygon may lie beyond the image, as shares of it."""
+
 
 class YoloSource(ImageFiles):
-    """Faces cropped from images by detection labels.
+    """Faces cropped from images by detection labels: boxes, or the bounding boxes of polygons.
 
     A dataset with the eight classes of AffectNet is read as AffectNet: contempt is left out.
 
@@ -53,7 +59,9 @@ class YoloSource(ImageFiles):
         pictures = find_labelled_pictures(tree)
         if not pictures:
             raise DataError(f"{tree.shown} holds no pictures with labels of YOLO. {_LAYOUT}.")
-        named = _class_names(tree)
+        described = _descriptions(tree)
+        named = _class_names(described)
+        keypoints = any("kpt_shape" in description for description in described)
         self._is_affectnet = {emotion_of(name) for name in named.values()} == {
             *SEVEN_EMOTIONS.names, CONTEMPT
         }  # fmt: skip
@@ -61,8 +69,10 @@ class YoloSource(ImageFiles):
         names = names or ClassNames()
         if self._is_affectnet:
             names = replace(names, left_out=AFFECTNET_LEFT_OUT)
-        faces = {name: _faces(tree.text(label)) for name, label in pictures.items()}
-        counts = Counter(number for boxes in faces.values() for number, _ in boxes or ())
+        faces = {name: _faces(tree.text(label), keypoints) for name, label in pictures.items()}
+        counts = Counter(
+            number for boxes in faces.values() if not isinstance(boxes, str) for number, _ in boxes
+        )
         known = Counter({_named(number, named): count for number, count in counts.items()})
         reading = names.read(known, tree.shown)
         self.left_out = Counter(reading.left_out(known))
@@ -100,15 +110,22 @@ def find_labelled_pictures(tree: FileTree) -> dict[str, str]:
     return pairs
 
 
-def _class_names(tree: FileTree) -> dict[str, str]:
-    """Reads `names` of `data.yaml`: a list, or names by number."""
+def _descriptions(tree: FileTree) -> list[Mapping[str, object]]:
+    """Reads the yaml files of a tree, those of the upper folders first."""
     files = [name for name in tree.files if PurePosixPath(name).suffix in (".yaml", ".yml")]
+    described: list[Mapping[str, object]] = []
     for name in sorted(files, key=lambda name: name.count("/")):
-        try:
+        with suppress(yaml.YAMLError):
             content = yaml.safe_load(tree.text(name))
-        except yaml.YAMLError:
-            continue
-        names = content.get("names") if isinstance(content, dict) else None
+            if isinstance(content, dict):
+                described.append(content)
+    return described
+
+
+def _class_names(described: Sequence[Mapping[str, object]]) -> dict[str, str]:
+    """Returns `names` of `data.yaml`: a list, or names by number."""
+    for content in described:
+        names = content.get("names")
         if isinstance(names, list):
             return {str(number): str(word) for number, word in enumerate(names)}
         if isinstance(names, dict):
@@ -120,32 +137,49 @@ def _named(number: str, names: Mapping[str, str]) -> str:
     return names.get(number, number)
 
 
-def _faces(text: str) -> Faces | None:
-    """Returns the faces in a label file; None if it is malformed."""
+def _faces(text: str, keypoints: bool) -> Faces | str:
+    """Returns the faces in a label file, or what is wrong with it."""
     faces: Faces = []
-    for line in text.splitlines():
+    for number, line in enumerate(text.splitlines(), 1):
         cells = line.split()
         if not cells:
             continue
-        try:
-            x, y, width, height = (float(cell) for cell in cells[1:5])
-        except ValueError:
-            return None
         code = code_of(cells[0])
-        if code is None:
-            return None
-        box = (x - width / 2, y - height / 2, x + width / 2, y + height / 2)
+        try:
+            values = [float(cell) for cell in cells[1:]]
+        except ValueError:
+            values = []
+        box = _box(values[:4] if keypoints else values)
+        if code is None or box is None:
+            return (
+                f"Line {number} of its label file is damaged: {line.strip()[:60]!r} is neither a "
+                "class with a box (4 numbers) nor a class with a polygon (3 points or more)."
+            )
         faces.append((str(code), box))
     return faces
 
 
+def _box(values: Sequence[float]) -> ShareBox | None:
+    """Returns the box of a line's numbers; None if they are neither a box nor a polygon."""
+    if not all(map(math.isfinite, values)):
+        return None
+    if len(values) == 4 or (len(values) == 5 and 0 <= values[4] <= 1):  # with a confidence
+        x, y, width, height = values[:4]
+        return (x - width / 2, y - height / 2, x + width / 2, y + height / 2)
+    if len(values) < 6 or len(values) % 2:
+        return None
+    left, top, right, bottom = (pick(values[axis::2]) for pick in (min, max) for axis in (0, 1))
+    within = min(left, top) >= -_BEYOND and max(right, bottom) <= 1 + _BEYOND
+    return (left, top, right, bottom) if within and left < right and top < bottom else None
+
+
 def _items(
-    faces: Mapping[str, Faces | None], labels: Mapping[str, str]
+    faces: Mapping[str, Faces | str], labels: Mapping[str, str]
 ) -> Iterator[ImageFile | Skipped]:
     for name, boxes in faces.items():
         key = printable(name)
-        if not boxes:
-            yield Skipped(key, NO_LABEL if boxes == [] else "Its label file is malformed.")
+        if isinstance(boxes, str) or not boxes:
+            yield Skipped(key, boxes if isinstance(boxes, str) else NO_LABEL)
             continue
         several = len(boxes) > 1
         for number, (code, box) in enumerate(boxes):

@@ -1,0 +1,82 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from fer_core.data.sources.base import Sample, Skipped
+from fer_core.data.sources.formats import open_source
+from tests.support.layouts import Pictures
+
+SIDE = 40
+
+
+def yolo(root: Path, lines: list[str], description: str = "") -> Path:
+    """Writes an image and a label file for each line; the classes are happy and sad."""
+    pictures = Pictures()
+    for number, line in enumerate(lines):
+        path = root / "images" / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pictures.array(SIDE)).save(path)
+        label = root / "labels" / f"{number}.txt"
+        label.parent.mkdir(exist_ok=True)
+        label.write_text(line + "\n")
+    (root / "data.yaml").write_text(f"names: [happy, sad]\n{description}")
+    return root
+
+
+def region(root: Path, name: str, left: int, top: int, right: int, bottom: int) -> np.ndarray:
+    with Image.open(root / "images" / name) as whole:
+        return np.asarray(whole.convert("L"))[top:bottom, left:right]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "1 0.5 0.375 0.5 0.5",
+        "1 0.5 0.375 0.5 0.5 0.93",  # with a confidence
+        "1 0.25 0.125 0.75 0.125 0.75 0.625 0.25 0.625",  # its corners
+        "1 0.5 0.125 0.75 0.4 0.3 0.625 0.25 0.3",
+        "1 0.25 0.125 0.75 0.3 0.5 0.625",
+    ],
+)
+def test_boxes_and_polygons_give_the_same_face(tmp_path: Path, line: str) -> None:
+    root = yolo(tmp_path, [line, "0 0.5 0.5 1 1"])
+    sample = next(iter(open_source(str(root))))
+    assert isinstance(sample, Sample)
+    assert sample.label == "sad"
+    np.testing.assert_array_equal(sample.image, region(root, "0.png", 10, 5, 30, 25))
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "1 0.5 0.375 0.5",
+        "1 0.5 0.375 0.5 0.5 7",  # no confidence
+        "1 0.25 0.125 0.75 0.125 0.75 0.625 0.25",  # half a point
+        "1 0.25 0.125 0.75 0.125 -1 -1",  # a point that is missing
+        "1 0.5 0.5 0.5 0.6 0.5 0.7",  # a line
+        "1 0.5 nan 0.5 0.5",
+        "sad 0.5 0.375 0.5 0.5",
+    ],
+)
+def test_a_damaged_row_is_named(tmp_path: Path, line: str) -> None:
+    good = "0 0.5 0.5 1 1"
+    items = list(open_source(str(yolo(tmp_path, [f"{good}\n{line}", good, "1 0.5 0.5 1 1"]))))
+    skipped = [item for item in items if isinstance(item, Skipped)]
+    assert [item.key for item in skipped] == ["images/0.png"]
+    assert "Line 2 of its label file is damaged" in skipped[0].reason
+    assert line in skipped[0].reason
+    assert len(items) == 3
+
+
+def test_an_image_without_faces_has_no_label(tmp_path: Path) -> None:
+    items = list(open_source(str(yolo(tmp_path, ["", "0 0.5 0.5 1 1", "1 0.5 0.5 1 1"]))))
+    assert items[0] == Skipped("images/0.png", "It has no label.")
+
+
+def test_keypoints_are_no_polygon(tmp_path: Path) -> None:
+    line = "1 0.5 0.375 0.5 0.5 0.4 0.2 2 0.9 0.9 2"
+    root = yolo(tmp_path, [line, "0 0.5 0.5 1 1"], "kpt_shape: [2, 3]\n")
+    sample = next(iter(open_source(str(root))))
+    np.testing.assert_array_equal(sample.image, region(root, "0.png", 10, 5, 30, 25))
