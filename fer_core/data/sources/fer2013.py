@@ -6,7 +6,7 @@ number inside FER+'s `Image name` is not a row number. The join is checked by th
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
@@ -40,14 +40,18 @@ FERPLUS_NAMES = tuple(FERPLUS_COLUMNS.values())
 MIN_JOIN_AGREEMENT = 0.4
 """Correctly joined files agree on about 0.65 of the rows; shifted by one row, on 0.18."""
 
+_EIGHTH_CODE = 7
+"""FER2013 has the codes 0 to 6."""
+
 Labels = Literal["ferplus", "fer2013"]
 
 
 class Fer2013Source:
     """FER2013 with either annotation as the label, and other sets in its layout.
 
-    A code 7 is contempt (copies of CK+ in this layout have it) and left out unless it is mapped.
-    Rows without a label or with damaged pixels are skipped.
+    A code 7 is contempt (copies of CK+ in this layout have it) and left out unless it is mapped; a
+    note then tells how the numbers are read, because FER+ numbers eight classes differently. Rows
+    without a label or with damaged pixels are skipped.
 
     Args:
         location: `fer2013.csv`, also as `.gz`; or a table in an archive or folder.
@@ -96,7 +100,7 @@ class Fer2013Source:
         counts = Counter(label for label in self._table.labels if label is not None)
         reading = names.read(counts, self._file.name)
         self.left_out = Counter(reading.left_out(counts))
-        self.notes += [note for note in reading.notes if not note.startswith("Class numbers")]
+        self.notes += _with_coding(reading.notes, codes, counts)
         self._meanings = reading.labels
         self._votes = _read_votes(votes_file, self._table, reading.labels) if votes_file else None
         self._labels: Labels = labels or ("ferplus" if votes_file else "fer2013")
@@ -189,6 +193,22 @@ class Fer2013Source:
         if self._labels == "ferplus":
             return label, original, excluded
         return original, label, ""
+
+
+def _with_coding(notes: Iterable[str], codes: str | None, counts: Mapping[str, int]) -> list[str]:
+    """Returns the notes on class names; FER2013's own numbers, 0 to 6, need none."""
+    eight = str(_EIGHTH_CODE) in counts
+    listed = []
+    for note in notes:
+        coding = note.startswith("Class numbers")
+        if not coding or eight or codes != "fer2013":
+            listed.append(note)
+        if coding and eight and codes == "fer2013":
+            listed.append(
+                "FER+ numbers eight classes differently (0 neutral, 1 happy, 2 surprise ...): if "
+                "these are its numbers, pass --codes ferplus (also affectnet, ckplus)."
+            )
+    return listed
 
 
 def strict_majority(counts: NDArray[np.int64]) -> tuple[str | None, str]:

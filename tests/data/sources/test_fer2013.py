@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from fer_core.data.sources.base import Skipped
+from fer_core.data.sources.class_names import ClassNames
 from fer_core.data.sources.fer2013 import Fer2013Source, strict_majority
 from fer_core.errors import DataError
 from tests.support.helpers import fer2013_table, noise, votes_table, write_fer2013
@@ -129,6 +130,29 @@ def test_a_code_may_be_a_name(tmp_path: Path) -> None:
     table = fer2013_table().astype({"emotion": str})
     table.loc[9, "emotion"] = "Happiness"
     assert list(Fer2013Source(write_fer2013(tmp_path, table)))[9].label == "happy"
+
+
+def test_eight_codes_are_read_as_fer2013s_with_a_note(tmp_path: Path) -> None:
+    """The csv of CK+ on Kaggle and one of FER+ look alike; only their numbers differ."""
+    table = fer2013_table()
+    table.loc[9, "emotion"] = 7
+    path = write_fer2013(tmp_path, table)
+    source = Fer2013Source(path)
+    said = " ".join(source.notes)
+    assert "Class numbers are those of fer2013: 0 angry" in said
+    assert "6 neutral, 7 contempt" in said
+    assert "FER+ numbers eight classes differently" in said
+    assert "--codes ferplus" in said
+    assert next(iter(source)).label == "angry"
+    ferplus = Fer2013Source(path, names=ClassNames(codes="ferplus"))
+    assert next(iter(ferplus)).label == "neutral"
+    said = " ".join(ferplus.notes)
+    assert "Class numbers are those of ferplus: 0 neutral, 1 happy" in said
+    assert "--codes ferplus" not in said
+
+
+def test_fer2013s_own_codes_need_no_note(tmp_path: Path) -> None:
+    assert Fer2013Source(write_fer2013(tmp_path)).notes == []
 
 
 def test_an_unknown_usage_names_its_row(tmp_path: Path) -> None:
