@@ -1,5 +1,9 @@
 """AffectNet in its three published forms: annotation csv, annotation arrays, class folders.
 
+The csv files are the manual lists, `training.csv` and `validation.csv`, or others with their
+header, such as `automatically_annotated.csv`. Their images are in numbered folders that are no
+classes.
+
 AffectNet has no public test set: publications report on its validation set, and preparation does so
 for any dataset without a test split. Contempt and the codes for no, uncertain or non-face images
 are left out.
@@ -7,7 +11,7 @@ are left out.
 
 import io
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
@@ -15,12 +19,12 @@ import numpy as np
 import pandas as pd
 
 from fer_core.data.sources.annotated import AFFECTNET_LEFT_OUT, AFFECTNET_ORIGIN
-from fer_core.data.sources.base import Skipped, Split
+from fer_core.data.sources.base import Skipped
 from fer_core.data.sources.class_names import ClassNames
 from fer_core.data.sources.files import Box, ImageFile, ImageFiles, is_image, need_tree
 from fer_core.data.sources.folder import FolderSource
 from fer_core.data.sources.picture_index import PictureIndex
-from fer_core.data.sources.split_names import split_of
+from fer_core.data.sources.split_names import split_in, split_of
 from fer_core.data.sources.tables import NO_LABEL, is_unlabelled
 from fer_core.data.sources.tree import FileTree
 from fer_core.errors import DataError
@@ -30,10 +34,12 @@ COLUMNS = (
     "subDirectory_filePath", "face_x", "face_y", "face_width", "face_height", "facial_landmarks",
     "expression", "valence", "arousal",
 )  # fmt: skip
-"""Header of `training.csv` and `validation.csv`; some copies have none."""
+"""Header of AffectNet's lists; some copies of `training.csv` and `validation.csv` have none."""
 
 _NEEDED = ("subDirectory_filePath", "expression")
-_LISTS: Mapping[str, Split] = {"training.csv": "train", "validation.csv": "validation"}
+_HEADER = frozenset(COLUMNS) - {"facial_landmarks"}
+MANUAL_LISTS = ("training.csv", "validation.csv")
+_LIST_FOLDERS = ("manually_annotated_file_lists", "automatically_annotated_file_list")
 _LAYOUT = (
     "Give the folder of AffectNet that holds Manually_Annotated_file_lists and "
     "Manually_Annotated_Images, or train_set and val_set"
@@ -43,29 +49,38 @@ ORIGIN = AFFECTNET_ORIGIN
 
 
 class AffectNetCsvSource(ImageFiles):
-    """The first release: `training.csv` and `validation.csv` beside a folder of images.
+    """The first release: lists of annotations beside folders of images.
 
-    Faces are cropped by the boxes of the csv, if there are any. Valence and arousal (-1 to 1) are
-    kept; -2 in the files means a missing value.
+    The split of a list is that of its name; the list of automatic labels has none. Beside
+    `training.csv` and `validation.csv` other lists are not read. Faces are cropped by the boxes of
+    the csv, if there are any. Valence and arousal (-1 to 1) are kept; -2 in the files means a
+    missing value.
 
     Args:
         location: The folder or archive of the csv files and the pictures, or one above it.
         names: Interpretation of class names.
+        lists: The lists to read; by default they are searched for.
 
     Raises:
-        DataError: If a csv is malformed or has an unknown code (names the row), or the pictures
-            are not found.
+        DataError: If a csv is malformed or has an unknown code (names the row), two lists have the
+            same picture, or the pictures are not found.
     """
 
     origin = ORIGIN
 
-    def __init__(self, location: Path | FileTree, names: ClassNames | None = None) -> None:
+    def __init__(
+        self,
+        location: Path | FileTree,
+        names: ClassNames | None = None,
+        lists: Sequence[str] = (),
+    ) -> None:
         tree = need_tree(location, _LAYOUT)
-        lists = find_affectnet_lists(tree)
+        lists = lists or find_affectnet_lists(tree)
         if not lists:
             raise DataError(
-                f"{tree.shown} holds no {' and no '.join(_LISTS)} of AffectNet. {_LAYOUT}."
+                f"{tree.shown} holds no {' and no '.join(MANUAL_LISTS)} of AffectNet. {_LAYOUT}."
             )
+        self.notes = _list_notes(tree, lists)
         index = PictureIndex(tree)
         items: list[ImageFile | Skipped] = []
         self.left_out: Counter[str] = Counter()
@@ -74,8 +89,9 @@ class AffectNetCsvSource(ImageFiles):
         if not any(isinstance(item, ImageFile) for item in items):
             raise DataError(
                 f"None of AffectNet's pictures was found in {tree.shown}. Put the folder "
-                "Manually_Annotated_Images there."
+                f"{_images_of(lists[0])} there."
             )
+        _refuse_twice(tree, lists, items)
         super().__init__(tree, [*items, *tree.skipped])
 
     def _rows(
@@ -83,6 +99,7 @@ class AffectNetCsvSource(ImageFiles):
     ) -> Iterator[ImageFile | Skipped]:
         file = PurePosixPath(name).name
         columns = list(table.columns)
+        split, images = split_in(PurePosixPath(name).stem), _images_of(name)
         for number, value in enumerate(table["expression"]):
             if not is_unlabelled(value):
                 _code(value, f"{file}, row {number}")
@@ -98,13 +115,11 @@ class AffectNetCsvSource(ImageFiles):
                 self.left_out[_annotators_say(code)] += 1
             elif PurePosixPath(key).is_absolute() or ".." in PurePosixPath(key).parts:
                 yield Skipped(key, "The csv's path points outside the image folder.")
-            elif (picture := index.find(key, name.rpartition("/")[0])) is None:
+            elif (picture := _find(index, key, images, name.rpartition("/")[0])) is None:
                 yield Skipped(key, f"{PurePosixPath(key).name} is missing.")
             else:
                 extras = _affect(row.get("valence"), row.get("arousal"))
-                yield ImageFile(
-                    picture, key, labels[code], _LISTS[file], extras=extras, box=_box(row)
-                )
+                yield ImageFile(picture, key, labels[code], split, extras=extras, box=_box(row))
 
 
 class AffectNetArraysSource(ImageFiles):
@@ -176,13 +191,78 @@ class AffectNetFolderSource(FolderSource):
 
 
 def find_affectnet_lists(tree: FileTree) -> list[str]:
-    """Returns the annotation csv files of AffectNet's first release in a tree."""
-    return [
-        name
-        for name in tree.files
-        if PurePosixPath(name).name in _LISTS
-        and tree.text(name, 4096).partition("\n")[0].count(",") >= len(COLUMNS) - 1
-    ]
+    """Returns the annotation csv files of AffectNet's first release in a tree.
+
+    Beside the manual lists others are not among them, and beside lists whose names are splits,
+    those without one.
+    """
+    lists = _all_lists(tree)
+    manual = [name for name in lists if PurePosixPath(name).name in MANUAL_LISTS]
+    return manual or [name for name in lists if split_in(PurePosixPath(name).stem)] or lists
+
+
+def above_list_folder(root: Path) -> Path:
+    """Returns the folder that contains AffectNet's images, if `root` is that of its lists."""
+    return root.parent if root.name.lower() in _LIST_FOLDERS else root
+
+
+def _all_lists(tree: FileTree) -> list[str]:
+    return [name for name in tree.files if name.lower().endswith(".csv") and _is_list(tree, name)]
+
+
+def _is_list(tree: FileTree, name: str) -> bool:
+    manual = PurePosixPath(name).name in MANUAL_LISTS
+    try:
+        text = tree.text(name, 4096)
+    except DataError:
+        if manual:
+            raise
+        return False
+    first = [cell.strip(' "') for cell in "".join(text.splitlines()[:1]).split(",")]
+    return (manual and len(first) >= len(COLUMNS)) or set(first) >= _HEADER
+
+
+def _list_notes(tree: FileTree, lists: Sequence[str]) -> list[str]:
+    """Returns notes on lists that are not read, and on labels that no person gave."""
+    notes = []
+    if others := [name for name in _all_lists(tree) if name not in lists]:
+        notes.append(
+            f"Not read: {', '.join(others[:4])}{' ...' if len(others) > 4 else ''}, which "
+            f"{'are other lists' if len(others) > 1 else 'is another list'} of AffectNet. Give "
+            "the path of a list to read it."
+        )
+    if automatic := [name for name in lists if _is_automatic(name)]:
+        notes.append(
+            f"The labels of {PurePosixPath(automatic[0]).name} are predictions of a network, not "
+            "of annotators."
+        )
+    return notes
+
+
+def _refuse_twice(
+    tree: FileTree, lists: Sequence[str], items: Sequence[ImageFile | Skipped]
+) -> None:
+    """Refuses lists that have a picture in common, such as a list and a part of it."""
+    counts = Counter(item.key for item in items if isinstance(item, ImageFile))
+    if twice := [key for key, count in counts.items() if count > 1]:
+        raise DataError(
+            f"{len(twice):,} pictures, {twice[0]} for one, are in several of AffectNet's lists in "
+            f"{tree.shown}: {', '.join(lists[:4])}. Give the path of one, or move the others away."
+        )
+
+
+def _is_automatic(name: str) -> bool:
+    return PurePosixPath(name).name.lower().startswith("automatic")
+
+
+def _images_of(name: str) -> str:
+    """Returns the folder of images that belongs to a list."""
+    return f"{'Automatically' if _is_automatic(name) else 'Manually'}_Annotated_Images"
+
+
+def _find(index: PictureIndex, key: str, images: str, folder: str) -> str | None:
+    """Returns the image of a row; that of the list's own images, if another part has its name."""
+    return index.find(f"{images}/{key}", folder) or index.find(key, folder)
 
 
 def find_affectnet_arrays(tree: FileTree) -> str | None:

@@ -2,15 +2,17 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
 from fer_core.data.sources.affectnet import (
+    MANUAL_LISTS,
     AffectNetArraysSource,
     AffectNetCsvSource,
     AffectNetFolderSource,
+    above_list_folder,
     find_affectnet_arrays,
     find_affectnet_lists,
 )
@@ -37,6 +39,7 @@ from fer_core.data.sources.recognise import (
     recognise_location,
 )
 from fer_core.data.sources.tables import Columns
+from fer_core.data.sources.tree import open_tree
 from fer_core.data.sources.yolo import YoloSource
 from fer_core.errors import DataError
 
@@ -191,7 +194,7 @@ def _affectnet(request: _Request) -> Source:
     location = request.tree_location
     tree = location.tree
     if find_affectnet_lists(tree):
-        return AffectNetCsvSource(_lists_tree(request.path, location), request.names)
+        return _affectnet_lists(request, location)
     if find_affectnet_arrays(tree) is not None:
         return AffectNetArraysSource(tree, request.names)
     if getattr(request.options, "annotation", None) != "folder":
@@ -203,14 +206,19 @@ def _affectnet(request: _Request) -> Source:
     return AffectNetFolderSource(tree, **_folder_options(request))
 
 
-def _lists_tree(path: str, location: Location) -> Any:  # noqa: ANN401 (a tree or path)
-    """Returns a location that contains AffectNet's images, which are beside the lists."""
+def _affectnet_lists(request: _Request, location: Location) -> Source:
+    """Reads AffectNet's lists, and images that are beside them or beside their folder."""
     root = location.tree.root
     if root is None:
-        return location.tree
-    if root.name == "Manually_Annotated_file_lists":
-        root = root.parent
-    return root if root.is_dir() else Path(path)
+        return AffectNetCsvSource(location.tree, request.names)
+    above = above_list_folder(root)
+    tree = open_tree(above)
+    folder = root.relative_to(above).as_posix()
+    # training.csv is read with validation.csv; another list whose path is given, alone
+    alone = location.file is not None and location.file not in MANUAL_LISTS
+    lists = [str(location.file)] if alone else find_affectnet_lists(tree.below(folder))
+    lists = [(PurePosixPath(folder) / name).as_posix() for name in lists]
+    return AffectNetCsvSource(tree, request.names, lists)
 
 
 def _rafdb(request: _Request) -> Source:
