@@ -2,11 +2,13 @@
 
 `Emotion/S005/001/S005_001_00000011_emotion.txt` holds the code of the sequence whose last frame is
 `cohn-kanade-images/S005/001/S005_001_00000011.png`. That frame, the peak, is the labelled image.
+Pictures of the same names in another folder, such as masks, are not read.
 """
 
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
@@ -17,6 +19,11 @@ from fer_core.data.sources.tree import FileTree
 from fer_core.errors import DataError
 
 _LABEL = re.compile(r"(S\d{3})_\d{3}_\d{8}_emotion\.txt", re.IGNORECASE)
+_FRAME = re.compile(r"S\d{3}_\d{3}_\d{8}", re.IGNORECASE)
+_PERSON = re.compile(r"S\d{3}", re.IGNORECASE)
+IMAGES = "cohn-kanade-images"
+"""Name of the folder of the published images."""
+
 _LAYOUT = "Give the folder of CK+ that holds Emotion and cohn-kanade-images"
 
 
@@ -28,7 +35,8 @@ class CkPlusSource(ImageFiles):
         names: Mapping of class names; by default numbers are CK+'s codes.
 
     Raises:
-        DataError: If there are no labels.
+        DataError: If there are no labels, or two folders have the pictures of as many labels and
+            neither is called `cohn-kanade-images`.
     """
 
     def __init__(self, location: Path | FileTree, names: ClassNames | None = None) -> None:
@@ -46,7 +54,8 @@ class CkPlusSource(ImageFiles):
             "that stay in one split.",
             *reading.notes,
         ]
-        super().__init__(tree, [*_items(tree, labels, reading.labels), *tree.skipped])
+        pictures = self._pictures(tree, {_stem(name) for name in labels})
+        super().__init__(tree, [*_items(pictures, labels, reading.labels), *tree.skipped])
 
     @property
     def origin(self) -> Origin:
@@ -57,6 +66,34 @@ class CkPlusSource(ImageFiles):
             licence="Images: non-commercial research, on request from the authors.",
             reference="doi:10.1109/CVPRW.2010.5543262",
         )
+
+    def _pictures(self, tree: FileTree, labelled: AbstractSet[str]) -> dict[str, str]:
+        """Returns the pictures by their stems, from one of the folders that have the same stems."""
+        folders = {
+            folder: frames
+            for folder, frames in _frames_by_folder(tree).items()
+            if labelled & frames.keys()
+        }
+
+        def rank(folder: str) -> tuple[bool, int]:
+            return _is_published(folder), len(labelled & folders[folder].keys())
+
+        pictures: dict[str, str] = {}
+        read: list[str] = []
+        for folder in sorted(folders, key=rank, reverse=True):
+            frames = folders[folder]
+            rivals = [other for other in read if frames.keys() & folders[other].keys()]
+            if not rivals:
+                pictures |= frames
+                read.append(folder)
+            elif rank(folder) == rank(rivals[0]):
+                raise DataError(_two_folders(tree, rivals[0], folder))
+            else:
+                self.notes.append(
+                    f"Not read: {len(frames):,} pictures in {folder or tree.title}, which have the "
+                    f"names of those in {rivals[0] or tree.title}."
+                )
+        return pictures
 
 
 def find_ckplus_labels(tree: FileTree) -> list[str]:
@@ -72,12 +109,40 @@ def _code(text: str) -> str | None:
         return None
 
 
+def _stem(label: str) -> str:
+    """Returns the stem of the picture that a label file belongs to."""
+    return PurePosixPath(label).name[: -len("_emotion.txt")]
+
+
+def _frames_by_folder(tree: FileTree) -> dict[str, dict[str, str]]:
+    """Returns the frames by stem, by the folder that contains the folders of their persons."""
+    folders: dict[str, dict[str, str]] = {}
+    for name in tree.files:
+        path = PurePosixPath(name)
+        if is_image(name) and _FRAME.fullmatch(path.stem):
+            parts = path.parts[:-1]
+            end = next((n for n, part in enumerate(parts) if _PERSON.fullmatch(part)), len(parts))
+            folders.setdefault("/".join(parts[:end]), {})[path.stem] = name
+    return folders
+
+
+def _is_published(folder: str) -> bool:
+    return PurePosixPath(folder).name.lower() == IMAGES
+
+
+def _two_folders(tree: FileTree, first: str, second: str) -> str:
+    shown = " and ".join(sorted(folder or tree.title for folder in (first, second)))
+    return (
+        f"{tree.shown} has pictures of the same names in {shown}, for as many labels of CK+. Call "
+        f"the folder of the photographs {IMAGES}, or move the other one away."
+    )
+
+
 def _items(
-    tree: FileTree, codes: Mapping[str, str | None], labels: Mapping[str, str]
+    pictures: Mapping[str, str], codes: Mapping[str, str | None], labels: Mapping[str, str]
 ) -> Iterator[ImageFile | Skipped]:
-    pictures = {PurePosixPath(name).stem: name for name in tree.files if is_image(name)}
     for name, code in codes.items():
-        stem = PurePosixPath(name).name[: -len("_emotion.txt")]
+        stem = _stem(name)
         if code is None:
             yield Skipped(stem, "Its label file holds no number.")
         elif stem not in pictures:
