@@ -18,6 +18,9 @@ LIST_NAME = "list_patition_label.txt"
 """The dataset's spelling."""
 
 _SPLITS: dict[str, Split] = {"train": "train", "test": "test"}
+_COMPOUND_CODES = frozenset({"8", "9", "10", "11"})
+"""Codes that only the list of compound expressions has."""
+
 _NAME = re.compile(r"(train|test)_\d+")
 
 ORIGIN = Origin(
@@ -31,8 +34,8 @@ ORIGIN = Origin(
 class RafDbSource(ImageFiles):
     """The published layout: `EmoLabel/list_patition_label.txt` and `Image/aligned/`.
 
-    A line of the list is `train_00001.jpg 5`; its image is `train_00001_aligned.jpg`. Missing
-    images are listed as skipped.
+    A line of the list is `train_00001.jpg 5`, with a blank or a tab; its image is
+    `train_00001_aligned.jpg`. Missing images are listed as skipped.
 
     Args:
         location: The folder `basic`, a parent of it, or one that contains the list and `aligned`;
@@ -40,8 +43,8 @@ class RafDbSource(ImageFiles):
         names: Interpretation of class names.
 
     Raises:
-        DataError: If the list or images are missing, or a line is malformed or has an unknown code.
-            Names the line.
+        DataError: If the list or images are missing, it is the list of compound expressions, or a
+            line is malformed or has an unknown code (names the line).
     """
 
     origin = ORIGIN
@@ -54,6 +57,7 @@ class RafDbSource(ImageFiles):
                 f"{tree.shown} holds no {LIST_NAME}. Give RAF-DB's folder `basic`, with EmoLabel "
                 "and Image in it, or prepare the folder form with train and test."
             )
+        _refuse_compound(tree, lists[0])
         names = replace(names or ClassNames(), codes=(names and names.codes) or "rafdb")
         rows = list(_lines(tree, lists[0]))
         counts = Counter(code for _, code, _ in rows)
@@ -122,13 +126,37 @@ def _aligned(tree: FileTree, list_name: str) -> dict[str, str]:
     return pictures
 
 
+def _cells(line: str) -> tuple[str, str]:
+    """Returns the image and the code of a line; an empty image if it has one cell."""
+    *picture, code = line.rsplit(maxsplit=1)
+    return "".join(picture), code
+
+
+def _refuse_compound(tree: FileTree, name: str) -> None:
+    """Refuses the list of compound expressions, whose codes 1 to 7 mean other classes.
+
+    Raises:
+        DataError: If it is below a folder `compound`, or has at least two of the codes 8 to 11.
+    """
+    codes = {_cells(line)[1] for line in tree.text(name).splitlines() if line.strip()}
+    above = tree.root.resolve() if tree.root else Path(tree.prefix)
+    parts = [part.lower() for part in (above / name).parts]
+    parts = [part for part in parts if part in ("basic", "compound")]
+    if parts[-1:] == ["compound"] or len(codes & _COMPOUND_CODES) > 1:
+        raise DataError(
+            f"{tree.shown}/{name} is RAF-DB's compound list: its codes 1 to 11 are classes of two "
+            "expressions, such as happily surprised, and FERscope learns single ones. Give the "
+            f"basic list: RAF-DB's folder `basic`, with its EmoLabel/{LIST_NAME}."
+        )
+
+
 def _lines(tree: FileTree, name: str) -> Iterator[tuple[str, str, Split]]:
     """Yields (image, code, split) of each line of the list."""
     seen: set[str] = set()
     for number, line in enumerate(tree.text(name).splitlines(), 1):
         if not line.strip():
             continue
-        picture, _, code = line.strip().rpartition(" ")
+        picture, code = _cells(line)
         stem = _stem(picture)
         split = _SPLITS.get(stem.partition("_")[0])
         if not code.isdecimal() or int(code) not in RAFDB_CODES or split is None:

@@ -4,7 +4,10 @@ import pytest
 
 from fer_core.data.sources.base import Sample
 from fer_core.data.sources.formats import open_source, recognise
-from tests.support.layouts import Pictures
+from fer_core.errors import DataError
+from tests.support.layouts import RAFDB_ORDER, Pictures
+
+LIST = "EmoLabel/list_patition_label.txt"
 
 
 def folders(root: Path, names: dict[str, str], classes=("1", "4")) -> Path:
@@ -15,6 +18,19 @@ def folders(root: Path, names: dict[str, str], classes=("1", "4")) -> Path:
         for label in classes:
             number += 1
             pictures.save(root / folder / label / f"{split}_{number:05d}_aligned.jpg")
+    return root
+
+
+def listed(root: Path, codes, separator: str = " ") -> Path:
+    """Writes RAF-DB's list with two images for each code."""
+    pictures = Pictures()
+    lines = []
+    for code in codes:
+        for split in ("train", "test"):
+            lines.append(f"{split}_{code:04d}.jpg{separator}{code}")
+            pictures.save(root / f"Image/aligned/{split}_{code:04d}_aligned.jpg")
+    (root / LIST).parent.mkdir(parents=True)
+    (root / LIST).write_text("\n".join(lines) + "\n")
     return root
 
 
@@ -62,3 +78,26 @@ def test_a_validation_split_drawn_from_train_stays(tmp_path: Path) -> None:
         "test",
     )
     assert not any("of their names" in note for note in source.notes)
+
+
+def test_a_list_separated_by_tabs_is_read(tmp_path: Path) -> None:
+    source = open_source(str(listed(tmp_path, range(1, 8), "\t")))
+    labels = {item.key: item.label for item in source if isinstance(item, Sample)}
+    assert labels == {
+        f"{split}_{code:04d}": label
+        for code, label in enumerate(RAFDB_ORDER, 1)
+        for split in ("train", "test")
+    }
+
+
+@pytest.mark.parametrize(
+    ("folder", "codes"), [("compound", range(1, 12)), ("raf", range(1, 12)), ("compound", [1, 2])]
+)
+def test_the_list_of_compound_expressions_is_refused(tmp_path: Path, folder: str, codes) -> None:
+    with pytest.raises(DataError, match=r"compound list.*two expressions.*Give the basic list"):
+        open_source(str(listed(tmp_path / folder, codes)))
+
+
+def test_the_basic_list_beside_a_folder_of_compound_expressions_is_read(tmp_path: Path) -> None:
+    root = listed(tmp_path / "compound/basic", range(1, 8))
+    assert len(list(open_source(str(root)))) == 14
