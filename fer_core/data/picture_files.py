@@ -7,7 +7,7 @@ formats.
 
 from contextlib import suppress
 from functools import cache
-from pathlib import PurePath
+from pathlib import Path, PurePath
 
 from PIL import Image
 
@@ -17,6 +17,9 @@ _RESIZED_INSIDE = frozenset({"ICO", "ICNS"})
 _ADVICE = "Save it as a JPEG or PNG file."
 _HEIF = (".heic", ".heif", ".hif", ".heics", ".heifs")
 _HEIF_BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"})
+_SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n", b"GIF8", b"II*\0", b"MM\0*")
+"""First bytes of JPEG, PNG, GIF and TIFF files."""
+
 _RAW = (
     *(".3fr", ".arw", ".cr2", ".cr3", ".crw", ".dcr", ".dng", ".erf", ".iiq", ".k25", ".kdc"),
     *(".mef", ".mos", ".mrw", ".nef", ".nrw", ".orf", ".pef", ".raf", ".raw", ".rw2", ".sr2"),
@@ -55,6 +58,18 @@ def is_readable(path: PurePath) -> bool:
 def looks_like_picture(path: PurePath) -> bool:
     """Whether a file's suffix is that of an image format, readable or not."""
     return is_readable(path) or unreadable_picture(path) is not None
+
+
+def is_unnamed_picture(path: Path) -> bool:
+    """Whether a file without a suffix starts as a JPEG, PNG, GIF, TIFF, WebP, BMP or HEIC file."""
+    if path.suffix:
+        return False
+    with suppress(OSError), path.open("rb") as file:
+        start = file.read(16)
+        webp = start.startswith(b"RIFF") and start[8:12] == b"WEBP"
+        bitmap = start.startswith(b"BM") and start[6:10] == bytes(4)  # "BM" alone may be a text
+        return start.startswith(_SIGNATURES) or webp or bitmap or is_heif(start)
+    return False
 
 
 def unreadable_picture(path: PurePath) -> str | None:

@@ -9,6 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from fer_core.data.faces import DetectedFace
+from fer_core.data.sources.tree import printable
 from fer_core.data.temporal_smoothing import smoothed
 from fer_core.data.tracking import track
 from fer_core.predictor.predictions import Prediction, Thresholds, decide
@@ -76,14 +77,14 @@ def tabulate(
     ]
     base = pd.DataFrame(
         {
-            "file": [seen.file for seen in sightings],
+            "file": [printable(seen.file) for seen in sightings],
             "frame": pd.array([seen.frame for seen in sightings], dtype="Int64"),
             "seconds": pd.array([seen.seconds for seen in sightings], dtype="Float64"),
             "face": pd.array(face_numbers(sightings, looked), dtype="Int64"),
         }
     )
     base[["left", "top", "right", "bottom", "score"]] = np.array(boxes).reshape(-1, 5)
-    base["note"] = [seen.note for seen in sightings]
+    base["note"] = [printable(seen.note) for seen in sightings]
     predicted = np.array([seen.has_prediction for seen in sightings], dtype=bool)
     parts = [_rows(base, predicted, item, smooth, unsure_below) for item in predictions]
     # sorted by face, then by run

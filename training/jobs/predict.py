@@ -10,8 +10,14 @@ import pandas as pd
 from fer_core.data import video
 from fer_core.data.faces import FaceDetector
 from fer_core.data.imaging import MAX_BYTES, open_frames, open_picture
-from fer_core.data.picture_files import is_readable, readable_suffixes, unreadable_picture
+from fer_core.data.picture_files import (
+    is_readable,
+    is_unnamed_picture,
+    readable_suffixes,
+    unreadable_picture,
+)
 from fer_core.data.progress import Progress
+from fer_core.data.sources.tree import printable
 from fer_core.errors import DataError, FerscopeError, ImageError
 from fer_core.predictor import Predictor
 from fer_core.predictor.face_predictor import FacePredictor, Moment
@@ -92,6 +98,8 @@ class Tally:
 def find_files(path: Path) -> Files:
     """Finds the images and videos in a folder and its subfolders; a file is returned as it is.
 
+    Files without a suffix are images if their content starts as one.
+
     Raises:
         DataError: If the path does not exist or has no image or video.
     """
@@ -103,7 +111,7 @@ def find_files(path: Path) -> Files:
     files = sorted(file for file in path.rglob("*") if file.is_file())
     videos = tuple(file for file in files if file.suffix.lower() in video.SUFFIXES)
     others = [file for file in files if file.suffix.lower() not in video.SUFFIXES]
-    pictures = tuple(file for file in others if is_readable(file))
+    pictures = tuple(file for file in others if is_readable(file) or is_unnamed_picture(file))
     unreadable = {
         file: f"{file.name} {reason}" for file in others if (reason := unreadable_picture(file))
     }
@@ -170,7 +178,9 @@ def predict_part(
         WeightsError: If its weights are missing or damaged.
     """
     options = options or PredictOptions()
-    tally = Tally(skipped={_name(path, files): why for path, why in files.unreadable.items()})
+    tally = Tally(
+        skipped={_name(path, files): printable(why) for path, why in files.unreadable.items()}
+    )
     face_predictor = FacePredictor(predictor, run_ids, detector, jitter=options.jitter)
     sightings: list[Sighting] = []
     looked: dict[str, list[int]] = {}
@@ -209,7 +219,8 @@ def usable_runs(predictor: Predictor, run_ids: Sequence[str]) -> tuple[list[str]
 
 
 def _name(path: Path, files: Files) -> str:
-    return path.relative_to(files.root).as_posix()
+    """Returns a file's name in the table, which is written as UTF-8."""
+    return printable(path.relative_to(files.root).as_posix())
 
 
 def moments_in(files: Files, every: float | None) -> int:
@@ -231,7 +242,7 @@ def _moments(files: Files, options: PredictOptions, tally: Tally) -> Iterator[Mo
             yield from _of_picture(path, name, all_frames=options.all_frames)
             tally.pictures += 1
         except (ImageError, OSError) as error:
-            tally.skipped[name] = str(error)
+            tally.skipped[name] = printable(str(error))
     for path in files.videos:
         name = _name(path, files)
         before = tally.frames
@@ -240,10 +251,10 @@ def _moments(files: Files, options: PredictOptions, tally: Tally) -> Iterator[Mo
                 tally.frames += 1
                 yield Moment(name, frame.image, frame.number, frame.seconds)
         except DataError as error:
-            tally.skipped[name] = str(error)
+            tally.skipped[name] = printable(str(error))
         else:
             if tally.frames == before:
-                tally.skipped[name] = f"{path.name} has no readable frame."
+                tally.skipped[name] = f"{printable(path.name)} has no readable frame."
 
 
 def _of_picture(path: Path, name: str, *, all_frames: bool) -> Iterator[Moment]:

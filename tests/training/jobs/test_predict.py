@@ -1,6 +1,7 @@
 """`predict` on folders, pictures and videos."""
 
 import io
+import os
 
 import numpy as np
 import pandas as pd
@@ -269,6 +270,38 @@ def test_jitter_averages_five_crops_of_each_face(folder, predictor):
         five = predictor.predict(jittered(picture, crop.frame), [NETWORK])[0]
         mean = calibrated(five.probabilities.mean(axis=0), five.temperature)
         assert row["p_happy"] == pytest.approx(mean[list(predictor.labels.names).index("happy")])
+
+
+@pytest.mark.parametrize("ending", [".csv", ".parquet"])
+def test_a_file_name_that_is_not_utf8_is_written_in_printable_form(tmp_path, run, ending):
+    place = tmp_path / "unpacked"
+    place.mkdir()
+    (place / "good.png").write_bytes(png(0))
+    (place / os.fsdecode(b"bad\xff.png")).write_bytes(png(1))
+    (place / os.fsdecode(b"none\xff.png")).write_bytes(b"nothing")
+    (place / os.fsdecode(b"raw\xff.cr2")).write_bytes(b"II*\0")
+    (place / os.fsdecode(b"film\xff.avi")).write_bytes(b"no video")
+    out = tmp_path / f"out{ending}"
+    output = run(place, "--run", NETWORK, "--cropped", "--out", out)
+    table = pd.read_csv(out) if ending == ".csv" else pd.read_parquet(out)
+    table = table.set_index("file")
+    skipped = [r"film\udcff.avi", r"none\udcff.png", r"raw\udcff.cr2"]
+    assert sorted(table.index) == [r"bad\udcff.png", *skipped[:1], "good.png", *skipped[1:]]
+    assert table["confidence"].notna().sum() == 2
+    assert [note[:4] for note in table.loc[skipped, "note"]] == ["film", "none", "raw\\"]
+    assert r"skipped none\udcff.png" in output
+    assert not (tmp_path / f"out{ending}.parts").exists()
+
+
+def test_pictures_without_a_suffix_are_predicted(tmp_path, predictor):
+    (tmp_path / "noext").write_bytes(png(0))
+    buffer = io.BytesIO()
+    Image.open(io.BytesIO(png(1))).save(buffer, "BMP")
+    (tmp_path / "bitmap").write_bytes(buffer.getvalue())
+    (tmp_path / "README").write_text("BMW and Audi: no picture")
+    files = find_files(tmp_path)
+    assert [path.name for path in files.pictures] == ["bitmap", "noext"]
+    assert predict_files(files, predictor, [NETWORK], None, plain).pictures == 2
 
 
 def test_the_timeline_is_summarised():
