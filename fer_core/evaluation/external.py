@@ -1,6 +1,6 @@
 """Import of external predictions: validation and alignment with a benchmark."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -9,12 +9,27 @@ from numpy.typing import NDArray
 
 from fer_core.csv_text import exported_text
 from fer_core.errors import DataError
-from fer_core.evaluation.prediction_file import PREFIX
+from fer_core.evaluation.prediction_file import PREFIX, SUM_TOLERANCE
 from fer_core.evaluation.predictions import EVALUATED, Predictions, SplitPredictions
 from fer_core.labels import LabelSet, OutputClasses, canonical_name
 
-ROUNDING = 5e-3
-"""Tolerance for the sum of external probabilities; allows rounding to three decimals."""
+THREE_DECIMALS = 5e-3
+"""Tolerance for the sum of probabilities that are rounded to three decimals."""
+
+TINY = 1e-6
+"""Largest negative probability that counts as 0; subtractions in float32 leave such numbers."""
+
+_TWO_DECIMALS = 0.02, 0.04
+
+
+def rounding_tolerance(count: int) -> float:
+    """Returns the accepted difference of a sum from 1: what two decimals cause, 2% to 4%.
+
+    Rounding changes each of `count` probabilities by at most 0.005. Tables of seven classes reach a
+    difference of 0.03.
+    """
+    least, most = _TWO_DECIMALS
+    return min(max(0.005 * count, least), most) + 1e-9  # 1.02 - 1 is slightly more than 0.02
 
 
 def read_external_table(path: Path) -> pd.DataFrame:
@@ -77,12 +92,14 @@ def external_predictions(
     classes: OutputClasses,
     samples: pd.DataFrame,
     name: str,
+    notify: Callable[[str], None] = lambda _: None,
 ) -> Predictions:
     """Validates a table of probabilities and aligns it with the benchmark's samples and classes.
 
     Classes that the benchmark does not have are left out and the others renormalised; classes that
     the table does not have get probability 0. Other columns and samples of other splits are
-    ignored. Rows and columns may be in any order.
+    ignored. Rows and columns may be in any order. Rows that sum to nearly 1 are divided by their
+    sum.
 
     Args:
         table: Column `id` and one column of probabilities per class.
@@ -90,6 +107,7 @@ def external_predictions(
         classes: Classes of the columns, in the same order.
         samples: The benchmark's samples, with `id`, `split` and `label`.
         name: File name for error messages.
+        notify: Called with a sentence if rows were divided by their sum.
 
     Raises:
         DataError: If a sample is missing, an id is duplicated, or the probabilities of a row are
@@ -100,7 +118,7 @@ def external_predictions(
         raise DataError(f"{name} has the sample {duplicate} twice.")
     labels = classes.labels
     by_id = table.set_index("id")[list(columns)]
-    splits = {}
+    splits, differences = {}, []
     for split in EVALUATED:
         rows = samples[samples["split"] == split]
         selected = by_id.reindex(rows["id"])
@@ -111,11 +129,25 @@ def external_predictions(
                 f"such as {rows['id'].iloc[int(np.argmax(missing))]}. Predict every sample of "
                 "validation and test; samples.parquet of the benchmark lists them."
             )
-        probabilities = _selected(_checked(selected, classes, name), classes)
+        values = _checked(selected, classes, name)
+        differences.append(np.abs(values.sum(axis=1) - 1))
+        probabilities = _selected(values, classes)
         truth = pd.Index(list(labels.names)).get_indexer(pd.Index(rows["label"]))
         ids = rows["id"].to_numpy(dtype=object)
         splits[split] = SplitPredictions(labels, ids, truth.astype(np.int64), probabilities)
+    for note in _rounding_notes(np.concatenate(differences)):
+        notify(note)
     return Predictions(splits)
+
+
+def _rounding_notes(differences: NDArray[np.float64]) -> list[str]:
+    count = int((differences > SUM_TOLERANCE + TINY).sum())
+    if not count:
+        return []
+    return [
+        f"{count:,} of {len(differences):,} rows do not sum to 1 (the largest difference is "
+        f"{differences.max():.3f}), as after rounding: they are divided by their sum."
+    ]
 
 
 def _is_class(column: str, labels: LabelSet) -> bool:
@@ -134,7 +166,7 @@ def _sum_to_one(table: pd.DataFrame) -> bool:
         sums = table.to_numpy(dtype=np.float64).sum(axis=1)
     except (TypeError, ValueError):
         return False
-    return bool((np.abs(sums - 1) <= ROUNDING).all())
+    return bool((np.abs(sums - 1) <= THREE_DECIMALS).all())
 
 
 def _selected(values: NDArray[np.float64], classes: OutputClasses) -> NDArray[np.float64]:
@@ -149,11 +181,13 @@ def _selected(values: NDArray[np.float64], classes: OutputClasses) -> NDArray[np
 
 def _checked(table: pd.DataFrame, classes: OutputClasses, name: str) -> NDArray[np.float64]:
     try:
-        values = table.to_numpy(dtype=np.float64)
+        values: NDArray[np.float64] = table.to_numpy(dtype=np.float64)
     except (TypeError, ValueError) as error:
         raise DataError(f"{name} has values that are not numbers: {error}.") from error
     sums = values.sum(axis=1)
-    bad = ~((np.abs(sums - 1) <= ROUNDING) & (values >= 0).all(axis=1))
+    bad = ~(
+        (np.abs(sums - 1) <= rounding_tolerance(len(classes.names))) & (values >= -TINY).all(axis=1)
+    )
     if bad.any():
         row = int(np.argmax(bad))
         lacks = f", and there is no column for {', '.join(classes.missing)}"
@@ -162,4 +196,4 @@ def _checked(table: pd.DataFrame, classes: OutputClasses, name: str) -> NDArray[
             f"{sums[row]:.3f}{lacks if classes.missing else ''}). Pass probabilities, not logits "
             "or percentages."
         )
-    return values
+    return values.clip(min=0.0)

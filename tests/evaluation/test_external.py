@@ -13,6 +13,7 @@ from fer_core.evaluation.external import (
     class_name,
     external_predictions,
     read_external_table,
+    rounding_tolerance,
 )
 from fer_core.evaluation.predictions import Predictions
 from fer_core.labels import LabelSet
@@ -35,11 +36,14 @@ def table(rows: int = 8, seed: int = 0) -> pd.DataFrame:
     )
 
 
-def predictions(made: pd.DataFrame, name: str = "theirs.csv") -> Predictions:
+def predictions(
+    made: pd.DataFrame, name: str = "theirs.csv", *, notes: list[str] | None = None
+) -> Predictions:
     """Imports a table as the command does."""
     columns = class_columns(made, LABELS, name)
     classes = match_classes([class_name(column) for column in columns], LABELS, name)
-    return external_predictions(made, columns, classes, SAMPLES, name)
+    notes = [] if notes is None else notes
+    return external_predictions(made, columns, classes, SAMPLES, name, notes.append)
 
 
 def test_columns_are_matched_to_classes_and_rows_to_splits():
@@ -73,7 +77,7 @@ def test_the_order_of_rows_and_columns_does_not_matter(order, columns):
         (lambda t: t.assign(p_happy=0.0), "two outputs for the class happy"),
         (lambda t: t.assign(happy=t.happy * 100), "are invalid"),
         (lambda t: t.assign(happy=-t.happy, p_sad=t.p_sad + 2 * t.happy), "are invalid"),
-        (lambda t: t.assign(happy=t.happy + 0.006), r"theirs\.csv: .* are invalid"),
+        (lambda t: t.assign(happy=t.happy + 0.021), r"theirs\.csv: .* are invalid"),
         (lambda t: t.assign(happy=np.nan), "are invalid"),
         (lambda t: t.assign(happy="often"), "values that are not numbers"),
     ],
@@ -131,3 +135,53 @@ def test_an_unreadable_file_is_named(tmp_path, name, content, message):
     (tmp_path / name).write_bytes(content)
     with pytest.raises(DataError, match=message):
         read_external_table(tmp_path / name)
+
+
+ROWS = [(0.2, 0.5, 0.3), (0.6, 0.3, 0.1)] * 4
+"""Probabilities of angry, happy and sad, by sample."""
+
+
+def columns_named(*names: str, scale: float = 1.0, **others: object) -> pd.DataFrame:
+    """Returns a table with the probabilities of `ROWS` under other names."""
+    values = {name: [scale * row[k] for row in ROWS] for k, name in enumerate(names)}
+    return pd.DataFrame({"id": SAMPLES["id"], **values, **others})
+
+
+def check_rows(read: Predictions) -> None:
+    np.testing.assert_allclose(read.split("test").probabilities, ROWS[4:7], atol=1e-12)
+
+
+@pytest.mark.parametrize("share", [0.33, 0.34, 0.3267])
+def test_two_decimals_are_accepted_and_divided_by_their_sum_with_a_note(share):
+    made = columns_named("angry", "happy", "sad")
+    made.loc[4, ["angry", "happy", "sad"]] = [share] * 3
+    notes: list[str] = []
+    read = predictions(made, notes=notes)
+    np.testing.assert_allclose(read.split("test").probabilities[0], 1 / 3)
+    assert notes == [
+        "1 of 5 rows do not sum to 1 (the largest difference is "
+        f"{abs(3 * share - 1):.3f}), as after rounding: they are divided by their sum."
+    ]
+
+
+def test_seven_classes_with_two_decimals_may_differ_by_three_percent():
+    assert [round(rounding_tolerance(count), 6) for count in (2, 7, 8, 1000)] == [
+        0.02, 0.035, 0.04, 0.04,
+    ]  # fmt: skip
+    labels = LabelSet(tuple("abcdefg"))
+    rounded = dict.fromkeys("abcdef", 0.15) | {"g": 0.13}  # of 0.145 and 0.13: the sum is 1.03
+    made = pd.DataFrame({"id": SAMPLES["id"], **rounded})
+    columns = class_columns(made, labels, "t")
+    classes = match_classes(columns, labels, "t")
+    samples = SAMPLES.assign(label="a")
+    read = external_predictions(made, columns, classes, samples, "t").split("test")
+    np.testing.assert_allclose(read.probabilities[0], np.array([0.15] * 6 + [0.13]) / 1.03)
+
+
+def test_tiny_negative_values_count_as_0():
+    made = columns_named("angry", "happy", "sad")
+    made.loc[4, ["angry", "happy", "sad"]] = [-1e-6, 0.25, 0.75]
+    assert predictions(made).split("test").probabilities[0].tolist() == [0.0, 0.25, 0.75]
+    made.loc[4, "angry"] = -1e-5
+    with pytest.raises(DataError, match="x/4 are invalid"):
+        predictions(made)

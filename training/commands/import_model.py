@@ -238,7 +238,7 @@ def _import_table(request: _Request, benchmark: "BenchmarkDir", run: "RunDir") -
         Path(request.source),
         benchmark,
         run,
-        options=request.about,
+        options=replace(request.about, notify=_print),
         augmented=request.augmented,
     )
 

@@ -133,7 +133,9 @@ def import_table(
     columns = class_columns(table, labels, path.name)
     names = [class_name(column) for column in columns]
     classes = match_classes(names, labels, path.name, options.mapping)
-    predictions = external_predictions(table, columns, classes, benchmark.samples(), path.name)
+    predictions = external_predictions(
+        table, columns, classes, benchmark.samples(), path.name, options.notify
+    )
     info = imported_info(path.name, run, classes, options)
     info = info.model_copy(update={"test_time_augmentation": augmented})
     with new_run(run) as new:
