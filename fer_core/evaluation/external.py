@@ -1,5 +1,7 @@
 """Import of external predictions: validation and alignment with a benchmark."""
 
+import gzip
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -9,6 +11,7 @@ from numpy.typing import NDArray
 
 from fer_core.csv_text import exported_text
 from fer_core.errors import DataError
+from fer_core.evaluation.external_ids import ID_NAMES
 from fer_core.evaluation.prediction_file import PREFIX, SUM_TOLERANCE
 from fer_core.evaluation.predictions import EVALUATED, Predictions, SplitPredictions
 from fer_core.labels import LabelSet, OutputClasses, canonical_name
@@ -20,6 +23,8 @@ TINY = 1e-6
 """Largest negative probability that counts as 0; subtractions in float32 leave such numbers."""
 
 _TWO_DECIMALS = 0.02, 0.04
+
+_DECIMAL_COMMA = re.compile(r";\s*\d+,\d")
 
 
 def rounding_tolerance(count: int) -> float:
@@ -33,21 +38,42 @@ def rounding_tolerance(count: int) -> float:
 
 
 def read_external_table(path: Path) -> pd.DataFrame:
-    """Reads a csv or parquet file.
+    """Reads a csv, tsv or parquet file; csv and tsv may be compressed by gzip.
+
+    The separator of a csv file may be a comma, a semicolon (with commas or points in numbers) or a
+    tab. A named index of a parquet file is a column.
 
     Raises:
         DataError: If it cannot be read or has another extension.
     """
-    ending = path.suffix.lower()
+    name = path.name.lower()
     try:
-        if ending == ".csv":
-            table = pd.read_csv(path, dtype={"id": str})
-            return table.assign(id=exported_text(table["id"])) if "id" in table else table
-        if ending in (".parquet", ".pq"):
-            return pd.read_parquet(path)
+        if name.removesuffix(".gz").endswith((".csv", ".tsv")):
+            table = _read_text(path)
+        elif name.endswith((".parquet", ".pq")):
+            table = pd.read_parquet(path)
+            if table.index.name is not None and table.index.name not in table.columns:
+                table = table.reset_index()
+        else:
+            raise DataError(f"{path.name} is not a table. Pass a .csv, .tsv or .parquet file.")
+    except DataError:
+        raise
     except Exception as error:  # parsers raise many exception types
         raise DataError(f"{path.name} cannot be read: {error}.") from error
-    raise DataError(f"{path.name} is not a table. Pass a .csv or .parquet file.")
+    return table.set_axis([str(column).strip() for column in table.columns], axis=1)
+
+
+def _read_text(path: Path) -> pd.DataFrame:
+    """Reads a csv or tsv file; columns that may hold ids are texts."""
+    opened = gzip.open if path.suffix.lower() == ".gz" else open
+    with opened(path, "rt", encoding="utf-8-sig") as file:
+        header, first = file.readline(), file.readline()
+    separator = max(",;\t", key=header.count)
+    decimal = "," if separator == ";" and _DECIMAL_COMMA.search(first) else "."
+    names = pd.read_csv(path, sep=separator, nrows=0).columns
+    ids = [name for name in names if str(name).strip().lower() in ID_NAMES]
+    table = pd.read_csv(path, sep=separator, decimal=decimal, dtype=dict.fromkeys(ids, str))
+    return table.assign(**{name: exported_text(table[name]) for name in ids})
 
 
 def class_columns(table: pd.DataFrame, labels: LabelSet, name: str) -> list[str]:
@@ -62,10 +88,8 @@ def class_columns(table: pd.DataFrame, labels: LabelSet, name: str) -> list[str]
         name: File name for error messages.
 
     Raises:
-        DataError: If there is no column `id` or no column of a class.
+        DataError: If there is no column of a class.
     """
-    if "id" not in table.columns:
-        raise DataError(f"{name} lacks the column 'id'; it has {', '.join(table.columns[:12])}.")
     others = [str(column) for column in table.columns if column != "id"]
     named = [column for column in others if _is_class(column, labels)]
     if named and _sum_to_one(table[named]):

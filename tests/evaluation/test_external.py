@@ -15,6 +15,7 @@ from fer_core.evaluation.external import (
     read_external_table,
     rounding_tolerance,
 )
+from fer_core.evaluation.external_ids import with_sample_ids
 from fer_core.evaluation.predictions import Predictions
 from fer_core.labels import LabelSet
 
@@ -40,9 +41,11 @@ def predictions(
     made: pd.DataFrame, name: str = "theirs.csv", *, notes: list[str] | None = None
 ) -> Predictions:
     """Imports a table as the command does."""
+    made, noted = with_sample_ids(made, SAMPLES, name)
     columns = class_columns(made, LABELS, name)
     classes = match_classes([class_name(column) for column in columns], LABELS, name)
     notes = [] if notes is None else notes
+    notes += noted
     return external_predictions(made, columns, classes, SAMPLES, name, notes.append)
 
 
@@ -185,3 +188,68 @@ def test_tiny_negative_values_count_as_0():
     made.loc[4, "angry"] = -1e-5
     with pytest.raises(DataError, match="x/4 are invalid"):
         predictions(made)
+
+
+@pytest.mark.parametrize(
+    ("change", "first"),
+    [
+        (lambda name: f"{name}.png", "x/0.png is read as x/0"),
+        (lambda name: f"./{name}.JPG", "./x/0.JPG is read as x/0"),
+        (lambda name: name.replace("/", "\\"), r"x\0 is read as x/0"),
+        (lambda name: f" {name} ", " x/0  is read as x/0"),
+        (lambda name: name[2:], "0 is read as x/0"),
+        (lambda name: f"/data/faces/{name}", "/data/faces/x/0 is read as x/0"),
+    ],
+)
+def test_ids_that_differ_in_form_are_matched_with_a_note(change, first):
+    notes: list[str] = []
+    made = columns_named("angry", "happy", "sad")
+    check_rows(predictions(made.assign(id=made["id"].map(change)), notes=notes))
+    assert notes == [f"8 ids differ from the samples' in form: {first}."]
+
+
+def test_a_missing_folder_that_is_ambiguous_is_not_guessed():
+    samples = pd.DataFrame({"id": ["a/1", "b/1", "a/2"], "split": ["test", "train", "validation"]})
+    made = pd.DataFrame({"id": ["1", "2"]})
+    matched, notes = with_sample_ids(made, samples, "t.csv")
+    assert matched["id"].tolist() == ["1", "a/2"]
+    assert notes == ["1 ids differ from the samples' in form: 2 is read as a/2."]
+
+
+def test_two_ids_of_one_sample_are_an_error():
+    made = columns_named("angry", "happy", "sad")
+    twice = pd.concat([made.assign(id=made["id"] + ".png"), made.iloc[4:5]])
+    with pytest.raises(DataError, match="has the sample x/4 twice"):
+        predictions(twice)
+
+
+@pytest.mark.parametrize("name", ["ID", "file", "Filename", "image", "image_id", "path"])
+def test_another_column_of_ids_is_used_with_a_note(tmp_path, name):
+    notes: list[str] = []
+    made = columns_named("angry", "happy", "sad").rename(columns={"id": name})
+    (made.assign(image_path="?")).to_csv(tmp_path / "t.csv", index=False)
+    check_rows(predictions(read_external_table(tmp_path / "t.csv"), notes=notes))
+    assert notes == [f"The ids are read from the column {name}."]
+    with pytest.raises(DataError, match="lacks the column 'id'"):
+        predictions(made.assign(**{name: "other"}))
+
+
+def test_the_index_of_a_parquet_file_may_be_the_ids(tmp_path):
+    columns_named("angry", "happy", "sad").set_index("id").to_parquet(tmp_path / "t.parquet")
+    check_rows(predictions(read_external_table(tmp_path / "t.parquet")))
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("t.csv", {"sep": ";"}),
+        ("t.csv", {"sep": ";", "decimal": ","}),
+        ("t.csv", {"sep": "\t"}),
+        ("t.TSV", {"sep": "\t"}),
+        ("t.csv.gz", {}),
+        ("t.csv", {"encoding": "utf-8-sig"}),
+    ],
+)
+def test_other_separators_and_compressed_files_are_read(tmp_path, name, options):
+    columns_named(" angry", "happy ", "sad").to_csv(tmp_path / name, index=False, **options)
+    check_rows(predictions(read_external_table(tmp_path / name)))

@@ -215,6 +215,23 @@ def test_a_model_without_a_class_is_shown_apart(shop, tmp_path, capsys):
     assert (table["p_disgust"] == 0).all()
 
 
+def test_a_table_of_another_form_is_read_and_the_notes_printed(shop, tmp_path, capsys):
+    toy, run, _ = shop
+    made = toy.benchmark.samples()[["id"]].rename(columns={"id": "file"})
+    made["file"] += ".png"
+    made = made.assign(**{name: (number + 1) / 28 for number, name in enumerate(LABELS)})
+    made[LABELS[0]] -= 0.01
+    path = tmp_path / "table.csv.gz"
+    made.to_csv(path, index=False, sep=";")
+    run("import", "toy", path)
+    written = " ".join(capsys.readouterr().out.split())
+    for note in ("read from the column file", "ids differ", "rows do not sum to 1"):
+        assert note in written
+    stored = pd.read_parquet(toy.benchmark.run("table").predictions_path)
+    expected = [(1 / 28 - 0.01) / 0.99, *((number + 1) / 27.72 for number in range(1, 7))]
+    np.testing.assert_allclose(stored[[f"p_{name}" for name in LABELS]].iloc[0], expected)
+
+
 def test_a_hub_name_records_the_commit(shop, tmp_path, monkeypatch):
     from huggingface_hub import constants
 

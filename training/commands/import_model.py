@@ -29,7 +29,7 @@ _ELSEWHERE = (
     "Import the model to {origin}, and transfer it with `python -m training transfer {origin} "
     "PICTURES --name {set}`."
 )
-_TABLES = (".csv", ".parquet", ".pq")
+_TABLES = (".csv", ".tsv", ".parquet", ".pq")
 _SUFFIXES = (*_TABLES, ".onnx", ".safetensors", ".pth", ".pt", ".bin", ".tar", ".ckpt", ".gz")
 _TRIPLES = ("--mean", "--std")
 _LARGEST = {"--mean": 1.0, "--std": 2.0}
@@ -58,7 +58,7 @@ def import_(
         str,
         typer.Argument(
             help="hub:owner/name[@revision], a folder of transformers, weights (.safetensors, "
-            ".pth, .pt), an .onnx file, or predictions (.csv, .parquet)."
+            ".pth, .pt), an .onnx file, or predictions (.csv, .tsv, .parquet)."
         ),
     ],
     name: Annotated[
@@ -184,8 +184,10 @@ class _Request:
 
     @property
     def suffix(self) -> str:
-        """The source's file extension in lower case."""
-        return Path(self.source).suffix.lower()
+        """The source's file extension in lower case; `.csv` for `.csv.gz`."""
+        name = self.source.lower()
+        table = name.removesuffix(".gz").endswith((".csv", ".tsv"))
+        return Path(name.removesuffix(".gz") if table else name).suffix
 
     @property
     def is_folder(self) -> bool:

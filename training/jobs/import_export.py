@@ -24,6 +24,7 @@ from fer_core.evaluation.external import (
     external_predictions,
     read_external_table,
 )
+from fer_core.evaluation.external_ids import with_sample_ids
 from fer_core.files import content_hash
 from fer_core.labels import OutputClasses
 from fer_core.records import ELSEWHERE, RunInfo
@@ -118,7 +119,7 @@ def import_table(
     """Adds a table of predictions as a run.
 
     Args:
-        path: A csv or parquet file with an id and one probability per class.
+        path: A csv, tsv or parquet file with an id and one probability per class.
         benchmark: The benchmark that was predicted.
         run: Folder of the new run.
         options: Title, note and classes.
@@ -129,17 +130,18 @@ def import_table(
         ArtifactError: If the run exists.
     """
     labels = benchmark.info().label_set
-    table = read_external_table(path)
-    columns = class_columns(table, labels, path.name)
+    samples, name = benchmark.samples(), path.name
+    table, notes = with_sample_ids(read_external_table(path), samples, name)
+    columns = class_columns(table, labels, name)
     names = [class_name(column) for column in columns]
-    classes = match_classes(names, labels, path.name, options.mapping)
-    predictions = external_predictions(
-        table, columns, classes, benchmark.samples(), path.name, options.notify
-    )
+    classes = match_classes(names, labels, name, options.mapping)
+    for note in notes:
+        options.notify(note)
+    predictions = external_predictions(table, columns, classes, samples, name, options.notify)
     info = imported_info(path.name, run, classes, options)
     info = info.model_copy(update={"test_time_augmentation": augmented})
     with new_run(run) as new:
-        write_run(new, info, predictions, benchmark.samples())
+        write_run(new, info, predictions, samples)
     return run
 
 
