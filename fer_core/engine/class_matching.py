@@ -8,7 +8,11 @@ from fer_core.labels import LabelSet, OutputClasses, canonical_name
 
 
 def match_classes(
-    outputs: Sequence[str], labels: LabelSet, source: str, mapping: Mapping[str, str] | None = None
+    outputs: Sequence[str],
+    labels: LabelSet,
+    source: str,
+    mapping: Mapping[str, str] | None = None,
+    remedy: str = "Name them in output order with --labels, or map them",
 ) -> OutputClasses:
     """Returns the class of each output of a model.
 
@@ -18,6 +22,7 @@ def match_classes(
         source: The model, for error messages.
         mapping: The benchmark's class by the model's name, for names that are no synonyms; an
             empty one leaves the class out.
+        remedy: What the error advises if fewer than two classes are the benchmark's.
 
     Raises:
         DataError: If the mapping names an unknown class, two outputs have one class, or fewer than
@@ -44,8 +49,8 @@ def match_classes(
     if len(labels) - len(matched.missing) < 2:
         raise DataError(
             f"Fewer than two classes of {source} ({_listed(outputs)}) are classes of the "
-            f"benchmark ({', '.join(labels.names)}). Name them in output order with --labels, or "
-            f"map them: --map-class {outputs[0]}={labels.names[0]}."
+            f"benchmark ({', '.join(labels.names)}). {remedy}: "
+            f"--map-class {outputs[0]}={labels.names[0]}."
         )
     return matched
 

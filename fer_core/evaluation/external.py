@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from fer_core.csv_text import exported_text
 from fer_core.errors import DataError
 from fer_core.evaluation.external_ids import ID_NAMES
-from fer_core.evaluation.prediction_file import PREFIX, SUM_TOLERANCE
+from fer_core.evaluation.prediction_file import SUM_TOLERANCE
 from fer_core.evaluation.predictions import EVALUATED, Predictions, SplitPredictions
-from fer_core.labels import LabelSet, OutputClasses, canonical_name
+from fer_core.labels import OutputClasses
 
 THREE_DECIMALS = 5e-3
 """Tolerance for the sum of probabilities that are rounded to three decimals."""
@@ -74,40 +74,6 @@ def _read_text(path: Path) -> pd.DataFrame:
     ids = [name for name in names if str(name).strip().lower() in ID_NAMES]
     table = pd.read_csv(path, sep=separator, decimal=decimal, dtype=dict.fromkeys(ids, str))
     return table.assign(**{name: exported_text(table[name]) for name in ids})
-
-
-def class_columns(table: pd.DataFrame, labels: LabelSet, name: str) -> list[str]:
-    """Returns the columns of a table that hold probabilities of classes.
-
-    These are the columns named `p_<class>`, those named as a class of the benchmark (also by a
-    synonym), and, where these do not sum to 1, all other columns of numbers in 0 to 1.
-
-    Args:
-        table: Result of `read_external_table`.
-        labels: The benchmark's classes.
-        name: File name for error messages.
-
-    Raises:
-        DataError: If there is no column of a class.
-    """
-    others = [str(column) for column in table.columns if column != "id"]
-    named = [column for column in others if _is_class(column, labels)]
-    if named and _sum_to_one(table[named]):
-        return named
-    numbers = [column for column in others if column in named or _is_share(table[column])]
-    if numbers and _sum_to_one(table[numbers]):
-        return numbers
-    if not named:
-        raise DataError(
-            f"{name} has no column of a class ({', '.join(labels.names)}). Add one column of "
-            "probabilities per class."
-        )
-    return named
-
-
-def class_name(column: str) -> str:
-    """Returns the class that a column names: `happy` for `p_happy`."""
-    return column.removeprefix(PREFIX)
 
 
 def external_predictions(
@@ -174,25 +140,6 @@ def _rounding_notes(differences: NDArray[np.float64]) -> list[str]:
     ]
 
 
-def _is_class(column: str, labels: LabelSet) -> bool:
-    plain = canonical_name(class_name(column))
-    return column.startswith(PREFIX) or plain in labels.names
-
-
-def _is_share(column: pd.Series) -> bool:
-    """Whether a column has numbers in 0 to 1 only."""
-    numeric = pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column)
-    return numeric and bool(column.between(0, 1).all())
-
-
-def _sum_to_one(table: pd.DataFrame) -> bool:
-    try:
-        sums = table.to_numpy(dtype=np.float64).sum(axis=1)
-    except (TypeError, ValueError):
-        return False
-    return bool((np.abs(sums - 1) <= THREE_DECIMALS).all())
-
-
 def _selected(values: NDArray[np.float64], classes: OutputClasses) -> NDArray[np.float64]:
     """Returns the benchmark's classes, renormalised; uniform where all of them are 0."""
     padded = np.concatenate([values, np.zeros((len(values), 1))], axis=1)
@@ -217,7 +164,7 @@ def _checked(table: pd.DataFrame, classes: OutputClasses, name: str) -> NDArray[
         lacks = f", and there is no column for {', '.join(classes.missing)}"
         raise DataError(
             f"{name}: the probabilities of {table.index[row]} are invalid (they sum to "
-            f"{sums[row]:.3f}{lacks if classes.missing else ''}). Pass probabilities, not logits "
-            "or percentages."
+            f"{sums[row]:.3f}{lacks if classes.missing else ''}). Pass probabilities or "
+            "percentages, not logits."
         )
     return values.clip(min=0.0)

@@ -7,10 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fer_core.engine.class_matching import match_classes
+from fer_core.engine.table_columns import class_columns
 from fer_core.errors import DataError
 from fer_core.evaluation.external import (
-    class_columns,
-    class_name,
     external_predictions,
     read_external_table,
     rounding_tolerance,
@@ -38,15 +37,19 @@ def table(rows: int = 8, seed: int = 0) -> pd.DataFrame:
 
 
 def predictions(
-    made: pd.DataFrame, name: str = "theirs.csv", *, notes: list[str] | None = None
+    made: pd.DataFrame,
+    name: str = "theirs.csv",
+    mapping: dict[str, str] | None = None,
+    notes: list[str] | None = None,
 ) -> Predictions:
     """Imports a table as the command does."""
     made, noted = with_sample_ids(made, SAMPLES, name)
-    columns = class_columns(made, LABELS, name)
-    classes = match_classes([class_name(column) for column in columns], LABELS, name)
+    chosen = class_columns(made, LABELS, name, mapping)
+    classes = match_classes(chosen.outputs, LABELS, name, chosen.mapping, "Map the columns")
     notes = [] if notes is None else notes
-    notes += noted
-    return external_predictions(made, columns, classes, SAMPLES, name, notes.append)
+    notes += [*noted, *chosen.notes()]
+    table = chosen.probabilities(made)
+    return external_predictions(table, chosen.columns, classes, SAMPLES, name, notes.append)
 
 
 def test_columns_are_matched_to_classes_and_rows_to_splits():
@@ -102,8 +105,8 @@ def test_other_classes_are_left_out_and_the_rest_renormalised():
     made = pd.DataFrame({"id": SAMPLES["id"], "Anger": 0.1, "Contempt": 0.2, "Happiness": 0.5})
     made["Sadness"], made["face"], made["cropped"] = 0.2, "frontal", False
     made.loc[5, ["Anger", "Contempt", "Happiness", "Sadness"]] = [0.0, 1.0, 0.0, 0.0]
-    columns = class_columns(made, LABELS, "t")
-    assert columns == ["Anger", "Contempt", "Happiness", "Sadness"]
+    columns = class_columns(made, LABELS, "t").columns
+    assert columns == ("Anger", "Contempt", "Happiness", "Sadness")
     assert match_classes(columns, LABELS, "t").left_out == ("contempt",)
     read = predictions(made).split("test")
     np.testing.assert_allclose(read.probabilities[0], [1 / 8, 5 / 8, 2 / 8])
@@ -154,6 +157,96 @@ def check_rows(read: Predictions) -> None:
     np.testing.assert_allclose(read.split("test").probabilities, ROWS[4:7], atol=1e-12)
 
 
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("ANG", "Smiling", "SADNESS"),
+        ("prob_angry", "prob_happy", "prob_sad"),
+        ("proba_ANG", "proba_joy", "proba_sadness"),
+        ("probability_anger", "probability_happy", "probability_sad"),
+        ("score_angry", "score_happy", "score_sad"),
+        ("pred_angry", "pred_happy", "pred_sad"),
+        ("softmax_angry", "softmax_happy", "softmax_sad"),
+        ("angry_prob", "happy_prob", "sad_prob"),
+        ("P(angry)", "P(happy)", "P(sad)"),
+        ("model.Angry.out", "model.Happy.out", "model.Sad.out"),
+    ],
+)
+def test_usual_column_names_are_understood_beside_a_further_column(names):
+    check_rows(predictions(columns_named(*names, confidence=0.9, valence=-0.5)))
+
+
+def test_a_common_prefix_is_taken_off_the_other_classes_too():
+    made = columns_named("prob_angry", "prob_happy", "prob_sad", scale=0.5, prob_bored=0.5)
+    chosen = class_columns(made.assign(confidence=0.9), LABELS, "t")
+    assert chosen.outputs == ("angry", "happy", "sad", "bored")
+    check_rows(predictions(made.assign(confidence=0.9)))
+
+
+@pytest.mark.parametrize("names", [("Angry (%)", "Happy (%)", "Sad (%)"), ("angry", "joy", "sad")])
+def test_percentages_are_divided_by_100_with_a_note(names):
+    notes: list[str] = []
+    check_rows(predictions(columns_named(*names, scale=100, confidence=50.0), notes=notes))
+    assert notes == ["The table has percentages: they are divided by 100."]
+
+
+@pytest.mark.parametrize("mapping", [{}, {"Contempt": ""}, {"contempt": ""}])
+@pytest.mark.parametrize("prefix", ["", "p_", "prob_"])
+def test_contempt_is_a_class_beside_a_further_column(mapping, prefix):
+    names = [f"{prefix}{name}" for name in ("Angry", "Happy", "Sad")]
+    made = columns_named(*names, scale=0.75).assign(**{f"{prefix}Contempt": 0.25}, confidence=0.9)
+    check_rows(predictions(made, mapping=mapping))
+
+
+@pytest.mark.parametrize(
+    ("others", "mapping"),
+    [
+        ({"confidence": 0.9}, {"one": "angry", "two": "happy", "three": "sad"}),
+        ({}, {"one": "angry", "two": "happy", "three": "sad"}),
+        ({"confidence": 0.9}, {"one": "angry", "two": "happy", "three": "sad", "confidence": ""}),
+    ],
+)
+def test_mapped_columns_are_those_of_the_classes(others, mapping):
+    check_rows(predictions(columns_named("one", "two", "three", **others), mapping=mapping))
+
+
+def test_an_unknown_class_that_is_left_out_counts_in_the_sum():
+    made = columns_named("angry", "happy", "sad", scale=0.5, bored=0.5, confidence=0.9)
+    with pytest.raises(DataError, match=r"sum to 0\.500"):
+        predictions(made)
+    check_rows(predictions(made, mapping={"bored": ""}))
+    check_rows(predictions(made, mapping={"confidence": ""}))
+
+
+def test_columns_of_two_models_are_an_error_unless_one_is_mapped():
+    made = columns_named("a_angry", "a_happy", "a_sad")
+    made = made.assign(b_angry=0.2, b_happy=0.2, b_sad=0.6)
+    with pytest.raises(DataError, match=r"several columns .* a_angry and b_angry\. Keep those"):
+        predictions(made)
+    check_rows(predictions(made, mapping={"a_angry": "angry"}))
+
+
+def test_a_repeated_header_is_an_error(tmp_path):
+    made = columns_named("Angry", "Happy", "Sad")
+    pd.concat([made, made.drop(columns="id")], axis=1).to_csv(tmp_path / "t.csv", index=False)
+    with pytest.raises(DataError, match=r"several columns .* Angry and Angry\.1"):
+        predictions(read_external_table(tmp_path / "t.csv"))
+
+
+def test_one_invalid_row_is_named_although_a_further_column_exists():
+    made = columns_named("prob_angry", "prob_happy", "prob_sad", confidence=0.9)
+    made.loc[5, "prob_happy"] = 0.1
+    with pytest.raises(DataError, match=r"probabilities of x/5 are invalid \(they sum to 0\.800"):
+        predictions(made)
+
+
+@pytest.mark.parametrize("names", [("c0", "c1", "c2"), ("angry", "c1", "c2")])
+def test_unknown_columns_are_not_to_be_named_by_an_option_for_models(names):
+    with pytest.raises(DataError, match=r"Map the columns: --map-class") as caught:
+        predictions(columns_named(*names))
+    assert "--labels" not in str(caught.value)
+
+
 @pytest.mark.parametrize("share", [0.33, 0.34, 0.3267])
 def test_two_decimals_are_accepted_and_divided_by_their_sum_with_a_note(share):
     made = columns_named("angry", "happy", "sad")
@@ -174,10 +267,10 @@ def test_seven_classes_with_two_decimals_may_differ_by_three_percent():
     labels = LabelSet(tuple("abcdefg"))
     rounded = dict.fromkeys("abcdef", 0.15) | {"g": 0.13}  # of 0.145 and 0.13: the sum is 1.03
     made = pd.DataFrame({"id": SAMPLES["id"], **rounded})
-    columns = class_columns(made, labels, "t")
-    classes = match_classes(columns, labels, "t")
+    chosen = class_columns(made, labels, "t")
+    classes = match_classes(chosen.outputs, labels, "t")
     samples = SAMPLES.assign(label="a")
-    read = external_predictions(made, columns, classes, samples, "t").split("test")
+    read = external_predictions(made, chosen.columns, classes, samples, "t").split("test")
     np.testing.assert_allclose(read.probabilities[0], np.array([0.15] * 6 + [0.13]) / 1.03)
 
 

@@ -219,16 +219,17 @@ def test_a_table_of_another_form_is_read_and_the_notes_printed(shop, tmp_path, c
     toy, run, _ = shop
     made = toy.benchmark.samples()[["id"]].rename(columns={"id": "file"})
     made["file"] += ".png"
-    made = made.assign(**{name: (number + 1) / 28 for number, name in enumerate(LABELS)})
-    made[LABELS[0]] -= 0.01
+    shares = {name: 10.0 * (number + 1) for number, name in enumerate(LABELS)}
+    made = made.assign(**{f"prob_{name}": share / 3 for name, share in shares.items()})
+    made = made.assign(prob_bored=20 / 3, confidence=0.7)
     path = tmp_path / "table.csv.gz"
     made.to_csv(path, index=False, sep=";")
-    run("import", "toy", path)
+    run("import", "toy", path, "--map-class", "prob_bored=")
     written = " ".join(capsys.readouterr().out.split())
-    for note in ("read from the column file", "ids differ", "rows do not sum to 1"):
+    for note in ("read from the column file", "ids differ", "percentages", "prob_bored (left out)"):
         assert note in written
     stored = pd.read_parquet(toy.benchmark.run("table").predictions_path)
-    expected = [(1 / 28 - 0.01) / 0.99, *((number + 1) / 27.72 for number in range(1, 7))]
+    expected = [(number + 1) / 28 for number in range(7)]
     np.testing.assert_allclose(stored[[f"p_{name}" for name in LABELS]].iloc[0], expected)
 
 

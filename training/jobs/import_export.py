@@ -17,13 +17,9 @@ from fer_core.engine.networks import load_network
 from fer_core.engine.onnx import export_onnx, keep_onnx
 from fer_core.engine.onnx_graph import write_graph
 from fer_core.engine.onnx_network import OnnxInput, assumptions, ends_in_softmax, read_onnx
+from fer_core.engine.table_columns import class_columns
 from fer_core.errors import ArtifactError
-from fer_core.evaluation.external import (
-    class_columns,
-    class_name,
-    external_predictions,
-    read_external_table,
-)
+from fer_core.evaluation.external import external_predictions, read_external_table
 from fer_core.evaluation.external_ids import with_sample_ids
 from fer_core.files import content_hash
 from fer_core.labels import OutputClasses
@@ -132,12 +128,13 @@ def import_table(
     labels = benchmark.info().label_set
     samples, name = benchmark.samples(), path.name
     table, notes = with_sample_ids(read_external_table(path), samples, name)
-    columns = class_columns(table, labels, name)
-    names = [class_name(column) for column in columns]
-    classes = match_classes(names, labels, name, options.mapping)
-    for note in notes:
+    chosen = class_columns(table, labels, name, options.mapping)
+    classes = match_classes(chosen.outputs, labels, name, chosen.mapping, "Map the columns")
+    for note in (*notes, *chosen.notes()):
         options.notify(note)
-    predictions = external_predictions(table, columns, classes, samples, name, options.notify)
+    predictions = external_predictions(
+        chosen.probabilities(table), chosen.columns, classes, samples, name, options.notify
+    )
     info = imported_info(path.name, run, classes, options)
     info = info.model_copy(update={"test_time_augmentation": augmented})
     with new_run(run) as new:
