@@ -7,6 +7,15 @@ from fer_core.config import Rgb
 from fer_core.errors import WeightsError
 from fer_core.models.published import InputOptions
 
+CROPS_CENTRE = (
+    "Its image processor crops the centre after resizing; here the whole face is resized. "
+    "Predictions differ from those with its processor."
+)
+"""Note on a model whose own input is a centre crop."""
+
+_CONVNEXT_CROP_PCT = 224 / 256
+_CONVNEXT_WARPS_FROM = 384  # px
+
 
 def read_processor(
     processor: Mapping[str, Any], config: Mapping[str, Any], options: InputOptions, name: str
@@ -31,13 +40,27 @@ def read_processor(
     own_mean, own_std = _normalisation(processor, name) if processor else (None, None)
     size = options.image_size or _side(processor, config, name)
     notes = []
-    if processor.get("do_center_crop") and options.image_size is None:
-        notes.append(
-            "Its image processor crops the centre after resizing; here the whole face is resized."
-        )
+    if options.image_size is None and _crops_centre(processor, size):
+        notes.append(CROPS_CENTRE)
     if processor.get("do_flip_channel_order"):
         notes.append("The model reads BGR images. Its predictions for colour images may be wrong.")
     return InputOptions(size, mean or own_mean, std or own_std), notes
+
+
+def _crops_centre(processor: Mapping[str, Any], size: int) -> bool:
+    """Whether an image processor crops the centre, which ConvNeXt's does without saying so."""
+    if processor.get("do_center_crop"):
+        return True
+    if not _is(processor, "ConvNext") or not processor.get("do_resize", True):
+        return False
+    share = float(processor.get("crop_pct") or _CONVNEXT_CROP_PCT)
+    return size < _CONVNEXT_WARPS_FROM and int(size / share) > size
+
+
+def _is(processor: Mapping[str, Any], prefix: str) -> bool:
+    """Whether an image processor is of this kind, by its present or its former key."""
+    kind = processor.get("image_processor_type") or processor.get("feature_extractor_type")
+    return isinstance(kind, str) and kind.startswith(prefix)
 
 
 def _normalisation(processor: Mapping[str, Any], name: str) -> tuple[Rgb, Rgb]:

@@ -10,7 +10,7 @@ from fer_core.errors import WeightsError
 from fer_core.models.checkpoint import load_tensors, read_facts
 from fer_core.models.external import LogitsOnly, default_size, hub_values
 from fer_core.models.external.timm_library import RESERVED
-from fer_core.models.processor import read_processor
+from fer_core.models.processor import CROPS_CENTRE, read_processor
 from fer_core.models.published import InputOptions, PublishedModel
 from fer_core.models.registry import build_model, spec_of
 from fer_core.models.repository import (
@@ -176,13 +176,19 @@ def _read_timm(
         model = build_model(built, len(classes))
     spec = spec_of(built)
     built = built.model_copy(update={"mean": spec.mean_of(built), "std": spec.std_of(built)})
-    tensors = {
+    fitted = fit_state(_tensors(repository), model, repository.name)
+    notes = fitted.notes
+    if options.image_size is None and (facts.get("crop_pct") or 1.0) < 1:
+        notes = (*notes, CROPS_CENTRE)
+    return PublishedModel(built, classes, fitted.tensors, _source(repository), notes)
+
+
+def _tensors(repository: Repository) -> dict[str, torch.Tensor]:
+    return {
         key: value
         for file in repository.weight_files()
         for key, value in load_tensors(file)[0].items()
     }
-    fitted = fit_state(tensors, model, repository.name)
-    return PublishedModel(built, classes, fitted.tensors, _source(repository), fitted.notes)
 
 
 def _classes(config: Mapping[str, Any], name: str) -> tuple[str, ...]:

@@ -1,10 +1,13 @@
 """`preprocessor_config.json` becomes the same numbers that the image processor computes."""
 
+import json
+
 import numpy as np
 import pytest
+from transformers import ConvNextImageProcessor
 
 from fer_core.errors import WeightsError
-from fer_core.models.processor import read_processor
+from fer_core.models.processor import CROPS_CENTRE, read_processor
 from fer_core.models.published import InputOptions
 
 NONE = InputOptions()
@@ -61,3 +64,24 @@ def test_the_users_input_takes_precedence():
 def test_what_is_missing_is_named(processor, message):
     with pytest.raises(WeightsError, match=message):
         read_processor(processor, {}, NONE, "theirs")
+
+
+@pytest.mark.parametrize(
+    ("side", "crop_pct", "crops"), [(64, None, True), (64, 1.0, False), (384, None, False)]
+)
+def test_the_centre_crop_of_convnext_is_named(side, crop_pct, crops):
+    share = {} if crop_pct is None else {"crop_pct": crop_pct}
+    processor = ConvNextImageProcessor(size={"shortest_edge": side}, resample=2, **share)
+    _, notes = read_processor(json.loads(processor.to_json_string()), {}, NONE, "theirs")
+    assert notes == ([CROPS_CENTRE] if crops else [])
+    # the processor itself keeps a frame around the image exactly where no note is given
+    framed = np.full((side, side, 3), 255, dtype=np.uint8)
+    framed[1:-1, 1:-1] = 0
+    values = processor(framed, do_rescale=False, do_normalize=False, return_tensors="np")
+    assert (values["pixel_values"].max() < 100) == crops
+
+
+def test_the_former_name_of_convnexts_processor_is_known():
+    former = {"feature_extractor_type": "ConvNextFeatureExtractor", "size": 224, "crop_pct": 0.9}
+    _, notes = read_processor({**former, "do_normalize": False}, {}, NONE, "theirs")
+    assert notes == [CROPS_CENTRE]

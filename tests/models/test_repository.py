@@ -1,9 +1,13 @@
 """Repositories of the hub, from a local stand-in of its API: revisions, gates, tokens, offline."""
 
 import pytest
+import timm
 import torch
+from timm.models import save_for_hf
 
 from fer_core.errors import WeightsError
+from fer_core.labels import SEVEN_EMOTIONS
+from fer_core.models.processor import CROPS_CENTRE
 from fer_core.models.published import InputOptions
 from fer_core.models.repository import Repository
 from fer_core.models.repository_models import read_repository
@@ -92,3 +96,13 @@ def test_what_the_hub_refuses_is_said(hub, name, gated, message):
     hub.gated = gated
     with pytest.raises(WeightsError, match=message):
         read(f"hub:{name}")
+
+
+@pytest.mark.parametrize(("crop_pct", "notes"), [(0.875, (CROPS_CENTRE,)), (1.0, ())])
+def test_the_centre_crop_of_a_timm_network_is_named(tmp_path, crop_pct, notes):
+    model = timm.create_model("mobilenetv3_small_050", num_classes=7)
+    own = {**model.pretrained_cfg, "input_size": (3, 64, 64), "crop_pct": crop_pct}
+    labels = list(SEVEN_EMOTIONS.names)
+    config = {"num_classes": 7, "label_names": labels, "pretrained_cfg": own}
+    save_for_hf(model, tmp_path, model_config=config, safe_serialization=True)
+    assert read(str(tmp_path)).notes == notes
