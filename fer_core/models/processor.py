@@ -72,6 +72,10 @@ def _normalisation(processor: Mapping[str, Any], name: str) -> tuple[Rgb, Rgb]:
     if processor.get("do_normalize", True):
         mean = _rgb(processor.get("image_mean"), "image_mean", name)
         std = _rgb(processor.get("image_std"), "image_std", name)
+    if _is(processor, "EfficientNet") and processor.get("include_top", True):
+        # it divides by image_std a second time, whether or not it normalises
+        again = _rgb(processor.get("image_std"), "image_std", name)
+        std = (std[0] * again[0], std[1] * again[1], std[2] * again[2])
     shifted = tuple((value + offset) / scale for value in mean)
     scaled = tuple(value / scale for value in std)
     return (shifted[0], shifted[1], shifted[2]), (scaled[0], scaled[1], scaled[2])

@@ -4,8 +4,9 @@ import json
 
 import numpy as np
 import pytest
-from transformers import ConvNextImageProcessor
+from transformers import ConvNextImageProcessor, EfficientNetImageProcessor
 
+from fer_core.data.preprocessing import Preprocessing
 from fer_core.errors import WeightsError
 from fer_core.models.processor import CROPS_CENTRE, read_processor
 from fer_core.models.published import InputOptions
@@ -85,3 +86,21 @@ def test_the_former_name_of_convnexts_processor_is_known():
     former = {"feature_extractor_type": "ConvNextFeatureExtractor", "size": 224, "crop_pct": 0.9}
     _, notes = read_processor({**former, "do_normalize": False}, {}, NONE, "theirs")
     assert notes == [CROPS_CENTRE]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"include_top": False}, {"rescale_offset": True}, {"do_normalize": False}],
+)
+def test_the_input_of_efficientnet_is_that_of_its_processor(options):
+    processor = EfficientNetImageProcessor(
+        size={"height": 8, "width": 8},
+        image_mean=[0.485, 0.456, 0.406],
+        image_std=[0.229, 0.224, 0.225],
+        **options,
+    )
+    pixels = np.random.default_rng(0).integers(0, 256, (8, 8, 3), dtype=np.uint8)
+    expected = processor(pixels, return_tensors="np")["pixel_values"]
+    result, _ = read_processor(json.loads(processor.to_json_string()), {}, NONE, "theirs")
+    preprocessing = Preprocessing(8, True, 8, result.mean, result.std)
+    np.testing.assert_allclose(preprocessing.array(pixels[None]), expected, rtol=1e-4, atol=1e-4)
