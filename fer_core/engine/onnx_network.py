@@ -222,7 +222,7 @@ def read_onnx(
     """
     session = _session(path, threads)
     facts = json.loads(session.get_modelmeta().custom_metadata_map.get(FACTS, "{}"))
-    declared = declared or (_from_facts(facts) if facts else None)
+    by_user, declared = declared, declared or (_from_facts(facts) if facts else None)
     if declared is None:
         raise WeightsError(
             f"{path.name} does not declare its input and classes. Pass --labels, --image-size "
@@ -231,8 +231,10 @@ def read_onnx(
     size = _image_size(session, declared, path.name)
     layout = _layout(session, size, path.name)
     integers = np.issubdtype(layout.dtype, np.integer)
-    mean = declared.mean or (BYTES_MEAN if integers else HALF)
-    std = declared.std or (BYTES_STD if integers else HALF)
+    if integers and by_user is not None:
+        _require_pixels(by_user, path.name)
+    mean, std = (BYTES_MEAN, BYTES_STD) if integers else (HALF, HALF)
+    mean, std = declared.mean or mean, declared.std or std
     preprocessing = Preprocessing(stored.side, stored.colour, size, mean, std)
     return OnnxNetwork(
         session,
@@ -337,6 +339,19 @@ def _image_size(session: "onnxruntime.InferenceSession", declared: OnnxInput, na
     if size is None:
         raise WeightsError(f"{name} does not fix the size of its input. Pass --image-size.")
     return size
+
+
+def _require_pixels(declared: OnnxInput, name: str) -> None:
+    """Refuses a mean and a standard deviation that do not leave the pixels' values as they are.
+
+    Rounded to integers, normalised numbers are nearly all the same.
+    """
+    mean, std = declared.mean or BYTES_MEAN, declared.std or BYTES_STD
+    if not (np.allclose(mean, BYTES_MEAN) and np.allclose(std, BYTES_STD, rtol=1e-3, atol=0)):
+        raise WeightsError(
+            f"{name} takes integers, the pixels' values 0 to 255, and normalises them itself. "
+            "Leave out --mean and --std."
+        )
 
 
 def _sides(shape: list[Any], *, last: bool) -> list[Any]:

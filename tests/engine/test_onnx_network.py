@@ -74,15 +74,19 @@ def edited(path, edit, **options):
     return path / "net.onnx"
 
 
-@pytest.mark.parametrize("kind", [TensorProto.UINT8, TensorProto.INT32])
-def test_integers_are_the_pixels_values(tmp_path, kind):
+def of_integers(path, kind=TensorProto.UINT8):
     def cast(graph):
         graph.input[0].type.tensor_type.elem_type = kind
         graph.node[0].input[0] = "numbers"
         graph.node.insert(0, helper.make_node("Cast", ["images"], ["numbers"], to=1))
 
+    return edited(path, cast)
+
+
+@pytest.mark.parametrize("kind", [TensorProto.UINT8, TensorProto.INT32])
+def test_integers_are_the_pixels_values(tmp_path, kind):
     declared = OnnxInput(48, None, None, NAMES)
-    network = read_onnx(edited(tmp_path, cast), STORED, declared)
+    network = read_onnx(of_integers(tmp_path, kind), STORED, declared)
     raw = read_onnx(
         onnx_net(tmp_path / "raw.onnx", shape=("n", 1, 48, 48)),
         STORED,
@@ -94,6 +98,24 @@ def test_integers_are_the_pixels_values(tmp_path, kind):
     assert assumptions(network, declared) == [
         "The file does not say its input; assumed: --mean 0,0,0 --std 0.003922,0.003922,0.003922."
     ]
+
+
+@pytest.mark.parametrize(
+    ("mean", "std"), [((0.0,) * 3, (1.0,) * 3), ((0.5,) * 3, None), (None, (0.5,) * 3)]
+)
+def test_integers_are_not_normalised(tmp_path, mean, std):
+    path = of_integers(tmp_path)
+    with pytest.raises(WeightsError, match=r"takes integers.*Leave out --mean and --std"):
+        read_onnx(path, STORED, OnnxInput(48, mean, std, NAMES))
+
+
+def test_the_values_of_integers_may_be_written_out(tmp_path):
+    path = of_integers(tmp_path)
+    given = read_onnx(path, STORED, OnnxInput(48, (0.0,) * 3, (0.0039216,) * 3, NAMES))
+    assumed = read_onnx(path, STORED, OnnxInput(48, None, None, NAMES))
+    np.testing.assert_array_equal(
+        given.probabilities(FACES, ROWS), assumed.probabilities(FACES, ROWS)
+    )
 
 
 def test_the_output_of_the_classes_is_found_and_the_others_are_named(tmp_path, expected):
