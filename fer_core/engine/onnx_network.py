@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +27,11 @@ BYTES_STD: Rgb = (1 / 255, 1 / 255, 1 / 255)
 
 FACTS = "ferscope"
 """Key of the metadata that hold a file's input and classes."""
+
+OutputKind = Literal["logits", "probabilities", "sigmoids"]
+
+_ROUNDING = 0.03
+"""Largest relative distance of the sum of rounded probabilities from 1."""
 
 _DTYPES: Mapping[str, Any] = {
     "tensor(float)": np.float32,
@@ -275,15 +280,24 @@ def assumptions(network: OnnxNetwork, declared: OnnxInput | None) -> list[str]:
     return notes
 
 
-def ends_in_softmax(network: OnnxNetwork, images: NDArray[np.uint8]) -> bool:
-    """Whether a network's outputs are probabilities: not negative, with rows that sum to 1.
+def output_kind(network: OnnxNetwork, images: NDArray[np.uint8]) -> OutputKind:
+    """Returns what a network's outputs are, judged by its predictions of some images.
+
+    Probabilities are not negative, and the sums of all rows are near 1, or near 100 for
+    percentages; rounding to 8 bits moves them by up to 3%. Values in 0 to 1 with other sums are
+    those of one sigmoid for each class. All others are logits.
 
     Args:
         network: Result of `read_onnx`.
         images: Some stored images, shape (N, H, W) or (N, H, W, 3).
     """
     outputs = network.outputs(network.preprocessing.array(images))
-    return bool((outputs >= 0).all() and np.abs(outputs.sum(axis=1) - 1).max() < 1e-3)
+    if (outputs < 0).any():
+        return "logits"
+    sums = outputs.sum(axis=1)
+    if any(np.abs(sums / total - 1).max() <= _ROUNDING for total in (1, 100)):
+        return "probabilities"
+    return "sigmoids" if (outputs <= 1).all() else "logits"
 
 
 def _session(path: Path, threads: int | None) -> "onnxruntime.InferenceSession":

@@ -138,6 +138,28 @@ def test_softmax_outputs_are_not_softmaxed_again(toy, tmp_path):
     assert not read_onnx(runs["logits"].onnx_path, STORED).gives_probabilities
 
 
+@pytest.mark.parametrize(
+    ("activation", "noted"),
+    [(torch.nn.Sigmoid(), True), (torch.nn.Softmax(dim=1), False), (torch.nn.Identity(), False)],
+)
+def test_an_import_says_that_outputs_are_sigmoids(toy, tmp_path, activation, noted):
+    made = network(toy, "tiny_cnn", 32)
+    torch.onnx.export(
+        torch.nn.Sequential(made.model, activation), (torch.zeros(2, 3, 32, 32),),
+        str(tmp_path / "net.onnx"), dynamo=True, verbose=False,
+        dynamic_shapes=({0: torch.export.Dim("batch", min=1)},),
+    )  # fmt: skip
+    notes: list[str] = []
+    import_onnx(
+        tmp_path / "net.onnx",
+        toy.dataset,
+        toy.benchmark.run(f"ends_in_{type(activation).__name__}"),
+        options=ImportOptions("net", notify=notes.append),
+        declared=OnnxInput(32, HALF, HALF, LABELS),
+    )
+    assert ["sigmoid" in note for note in notes] == [True] * noted
+
+
 def test_a_fixed_batch_is_padded(tmp_path, faces):
     given = OnnxInput(48, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0), LABELS)
     free = read_onnx(foreign(tmp_path / "a.onnx", ["n", 3, 48, 48]), STORED, given)

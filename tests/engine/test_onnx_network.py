@@ -1,5 +1,7 @@
 """Input layouts of ONNX files of other projects, and classes left out of their answers."""
 
+from dataclasses import replace
+
 import numpy as np
 import onnx
 import pytest
@@ -9,7 +11,7 @@ from onnx import TensorProto, helper, numpy_helper
 from fer_core.data.imaging import SampleFormat
 from fer_core.engine.onnx import keep_onnx
 from fer_core.engine.onnx_flops import count_onnx_flops
-from fer_core.engine.onnx_network import OnnxInput, assumptions, ends_in_softmax, read_onnx
+from fer_core.engine.onnx_network import OnnxInput, assumptions, output_kind, read_onnx
 from fer_core.errors import WeightsError
 from fer_core.labels import SEVEN_EMOTIONS
 from tests.support.stand_ins import EIGHT, onnx_net
@@ -173,10 +175,49 @@ def test_only_square_images_are_taken(tmp_path):
 def test_a_softmax_over_eight_classes_is_seen_though_one_is_left_out(tmp_path):
     path = onnx_net(tmp_path / "net.onnx", softmax=True)
     network = read_onnx(path, STORED, DECLARED, labels=SEVEN_EMOTIONS)
-    assert ends_in_softmax(network, FACES)
+    assert output_kind(network, FACES) == "probabilities"
     plain = read_onnx(onnx_net(tmp_path / "p.onnx"), STORED, DECLARED, labels=SEVEN_EMOTIONS)
-    assert not ends_in_softmax(plain, FACES)
+    assert output_kind(plain, FACES) == "logits"
     assert plain.logits(torch.zeros(2, 3, 48, 48)).shape == (2, 7)
+
+
+def followed_by(path, operators, *, softmax):
+    """A file of `onnx_net` with further operators, each with a number or None, at its end."""
+
+    def append(graph):
+        name = "answers"
+        graph.node[-1].output[0] = "step0"
+        for index, (operator, number) in enumerate(operators):
+            inputs = [f"step{index}"]
+            if number is not None:
+                graph.initializer.append(helper.make_tensor(f"c{index}", 1, [], [number]))
+                inputs.append(f"c{index}")
+            last = index == len(operators) - 1
+            graph.node.append(
+                helper.make_node(operator, inputs, [name if last else f"step{index + 1}"])
+            )
+
+    return edited(path, append, softmax=softmax)
+
+
+@pytest.mark.parametrize(
+    ("operators", "softmax", "kind"),
+    [
+        ([("Mul", 100.0)], True, "probabilities"),
+        ([("Mul", 255.0), ("Round", None), ("Div", 256.0)], True, "probabilities"),
+        ([("Sigmoid", None)], False, "sigmoids"),
+        ([("Relu", None)], False, "logits"),
+        ([("Mul", 0.9)], True, "sigmoids"),
+    ],
+)
+def test_rounded_probabilities_and_percentages_are_told_from_logits(
+    tmp_path, expected, operators, softmax, kind
+):
+    network = read_onnx(followed_by(tmp_path, operators, softmax=softmax), STORED, DECLARED)
+    assert output_kind(network, FACES) == kind
+    if kind == "probabilities":  # divided by their sum
+        network = replace(network, gives_probabilities=True)
+        np.testing.assert_allclose(network.probabilities(FACES, ROWS), expected, atol=0.005)
 
 
 def test_a_size_that_the_graph_cannot_take_is_named(tmp_path):

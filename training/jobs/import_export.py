@@ -16,7 +16,7 @@ from fer_core.engine.class_matching import match_classes
 from fer_core.engine.networks import load_network
 from fer_core.engine.onnx import export_onnx, keep_onnx
 from fer_core.engine.onnx_graph import write_graph
-from fer_core.engine.onnx_network import OnnxInput, assumptions, ends_in_softmax, read_onnx
+from fer_core.engine.onnx_network import OnnxInput, OnnxNetwork, assumptions, output_kind, read_onnx
 from fer_core.engine.table_columns import class_columns
 from fer_core.errors import ArtifactError
 from fer_core.evaluation.external import external_predictions, read_external_table
@@ -175,11 +175,9 @@ def import_onnx(
         options.notify(note)
     classes = match_classes(read.classes.names, dataset.labels, path.name, options.mapping)
     network = replace(read, classes=classes)
-    training_images = dataset.images[dataset.rows("train")[:32]]
-    probabilities = network.gives_probabilities or (
-        declared is not None and ends_in_softmax(network, training_images)
-    )
-    network = replace(network, gives_probabilities=probabilities)
+    if declared is not None:
+        training_images = np.asarray(dataset.images[dataset.rows("train")[:32]])
+        network = _with_output_kind(network, training_images, options)
     predictions = predict_with(network, dataset)
     info = imported_info(path.name, run, classes, options)
     info = info.model_copy(
@@ -193,6 +191,21 @@ def import_onnx(
         write_run(new, info, predictions, benchmark.samples())
         keep_onnx(path, new.onnx_path, network)
     return run
+
+
+def _with_output_kind(
+    network: OnnxNetwork, images: NDArray[np.uint8], options: ImportOptions
+) -> OnnxNetwork:
+    """Returns a network from elsewhere that knows whether its outputs are probabilities."""
+    kind = output_kind(network, images)
+    if kind == "sigmoids":
+        options.notify(
+            "The outputs are in 0 to 1 but do not sum to 1, as those of a sigmoid for each class. "
+            "They were read as logits: the predicted classes are the model's, but all "
+            "probabilities are near each other. Export the values before the sigmoid."
+        )
+    declared = network.gives_probabilities
+    return replace(network, gives_probabilities=declared or kind == "probabilities")
 
 
 @contextmanager
