@@ -136,6 +136,7 @@ def keep_onnx(source: Path, path: Path, network: OnnxNetwork) -> None:
         network.preprocessing.std,
         network.classes.names,
         network.gives_probabilities,
+        network.layout.bgr,
     )
     onnx.helper.set_model_props(model, {FACTS: json.dumps(asdict(declared))})
     with atomic_path(path) as temporary:

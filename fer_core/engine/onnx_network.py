@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -55,6 +55,7 @@ class OnnxInput:
             takes integers, which are the pixels' values 0 to 255.
         labels: Classes in the order of the outputs.
         gives_probabilities: Whether the outputs are probabilities rather than logits.
+        bgr: Whether the graph takes blue, green, red. Mean and std stay in the order of RGB.
     """
 
     image_size: int | None
@@ -62,6 +63,7 @@ class OnnxInput:
     std: Rgb | None
     labels: tuple[str, ...]
     gives_probabilities: bool = False
+    bgr: bool = False
 
 
 @dataclass(frozen=True)
@@ -72,15 +74,17 @@ class OnnxLayout:
         channels: 3, or 1 for the mean of the three.
         channels_last: (N, S, S, C) rather than (N, C, S, S).
         dtype: Precision of the input.
+        bgr: Blue, green, red rather than red, green, blue.
     """
 
     channels: int
     channels_last: bool
     dtype: Any
+    bgr: bool = False
 
     def arrange(self, inputs: NDArray[np.float32]) -> NDArray[Any]:
-        """Converts normalised inputs (N, 3, S, S) to the graph's input."""
-        batch = inputs
+        """Converts normalised RGB inputs (N, 3, S, S) to the graph's input."""
+        batch = inputs[:, ::-1] if self.bgr else inputs
         if self.channels == 1:
             batch = batch.mean(axis=1, keepdims=True)
         if self.channels_last:
@@ -234,7 +238,7 @@ def read_onnx(
             "unless the graph fixes it, and --mean and --std if needed."
         )
     size = _image_size(session, declared, path.name)
-    layout = _layout(session, size, path.name)
+    layout = _with_order(_layout(session, size, path.name), declared, path.name)
     integers = np.issubdtype(layout.dtype, np.integer)
     if integers and by_user is not None:
         _require_pixels(by_user, path.name)
@@ -323,6 +327,7 @@ def _from_facts(facts: Mapping[str, Any]) -> OnnxInput:
         std=tuple(facts["std"]),
         labels=tuple(facts["labels"]),
         gives_probabilities=bool(facts.get("gives_probabilities", False)),
+        bgr=bool(facts.get("bgr", False)),
     )
 
 
@@ -409,6 +414,13 @@ def _layout(session: "onnxruntime.InferenceSession", size: int, name: str) -> On
     raise WeightsError(
         f"{name} predicts no image of {size} px with 3 or 1 channels. Check --image-size."
     )
+
+
+def _with_order(layout: OnnxLayout, declared: OnnxInput, name: str) -> OnnxLayout:
+    """Returns a layout with the declared order of channels."""
+    if declared.bgr and layout.channels == 1:
+        raise WeightsError(f"{name} takes one channel, which has no order. Remove --bgr.")
+    return replace(layout, bgr=declared.bgr)
 
 
 def _output(session: "onnxruntime.InferenceSession", declared: OnnxInput, name: str) -> str:

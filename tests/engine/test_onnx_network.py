@@ -59,6 +59,27 @@ def test_half_precision_is_read(tmp_path, expected):
     np.testing.assert_allclose(answers, expected, atol=5e-3)
 
 
+@pytest.mark.parametrize("shape", [("n", 3, 48, 48), ("n", 48, 48, 3)])
+def test_bgr_flips_the_channels_also_in_the_copy_that_is_kept(tmp_path, shape):
+    path = onnx_net(tmp_path / "net.onnx", shape=shape, channels=3)
+    mean, std = (0.1, 0.2, 0.3), (0.4, 0.5, 0.6)
+    colour, faces = SampleFormat(48, True), np.stack([FACES, FACES[::-1], FACES.swapaxes(1, 2)], -1)
+    network = read_onnx(path, colour, OnnxInput(48, mean, std, NAMES, bgr=True))
+    blue_first = ((faces / 255 - mean) / std)[..., ::-1].astype(np.float32)
+    batch = blue_first if shape[-1] == 3 else blue_first.transpose(0, 3, 1, 2)
+    expected = network.session.run(None, {"images": batch})[0]
+    np.testing.assert_allclose(
+        network.outputs(network.preprocessing.array(faces)), expected, rtol=1e-5, atol=1e-6
+    )
+    keep_onnx(path, tmp_path / "kept.onnx", network)
+    kept = read_onnx(tmp_path / "kept.onnx", colour)
+    np.testing.assert_array_equal(
+        kept.probabilities(faces, ROWS), network.probabilities(faces, ROWS)
+    )
+    other = read_onnx(path, colour, OnnxInput(48, mean, std, NAMES))
+    assert np.abs(other.probabilities(faces, ROWS) - kept.probabilities(faces, ROWS)).max() > 0.01
+
+
 def test_the_graph_gives_the_image_size(tmp_path):
     declared = OnnxInput(None, DECLARED.mean, DECLARED.std, NAMES)
     fixed = read_onnx(onnx_net(tmp_path / "a.onnx", shape=("n", 1, 64, 64)), STORED, declared)

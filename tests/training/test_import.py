@@ -376,3 +376,42 @@ def test_a_source_that_is_no_model_is_named(shop, tmp_path):
     (tmp_path / "notes.txt").write_text("x")
     with pytest.raises(DataError, match=r"notes\.txt cannot be imported: unknown file type"):
         run("import", "toy", tmp_path / "notes.txt")
+
+
+@pytest.mark.parametrize("knows", [True, False])
+def test_predictions_at_chance_level_are_warned_about(shop, tmp_path, capsys, knows):
+    toy, run, _ = shop
+    samples = toy.benchmark.samples()
+    evaluated = samples[samples["split"] != "train"]
+    truth = np.array([LABELS.index(label) for label in evaluated["label"]])
+    shares = np.eye(7)[truth if knows else np.zeros_like(truth)]
+    name = "knowing" if knows else "guessing"
+    table = pd.DataFrame(shares, columns=list(LABELS)).assign(id=evaluated["id"].to_numpy())
+    table.to_csv(tmp_path / f"{name}.csv", index=False)
+    run("import", "toy", tmp_path / f"{name}.csv")
+    text = " ".join(capsys.readouterr().out.split())
+    assert ("Warning: validation accuracy" in text) == (not knows)
+    assert ("wrong classes (--map-class)" in text) == (not knows)
+
+
+def test_an_onnx_file_at_chance_level_has_its_usual_causes_named(shop, capsys):
+    _, run, originals = shop
+    run("import", "toy", originals["eight"], "--image-size", "48", "--mean", "0", "--std", "0.001",
+        "--labels", ",".join(stand_ins.EIGHT), "--name", "dark")  # fmt: skip
+    text = " ".join(capsys.readouterr().out.split())
+    assert "Warning: validation accuracy" in text
+    for option in ("--mean 0 --std 0.0039216 for 0 to 255", "(--labels)", "(--bgr)"):
+        assert option in text
+
+
+def test_channels_in_the_order_bgr_are_for_onnx_files(shop, tmp_path):
+    toy, run, originals = shop
+    with pytest.raises(RecipeError, match=r"--bgr is for \.onnx files"):
+        run("import", "toy", tmp_path, "--bgr")
+    with pytest.raises(WeightsError, match="one channel, which has no order"):
+        run("import", "toy", originals["eight"], "--labels", ",".join(stand_ins.EIGHT),
+            "--image-size", "48", "--bgr", "--name", "grey")  # fmt: skip
+    path = stand_ins.onnx_net(tmp_path / "blue.onnx", 7, ("n", 3, 48, 48), channels=3)
+    run("import", "toy", path, "--labels", ",".join(LABELS), "--bgr")
+    model = load_classifier(toy.benchmark.run("blue"), toy.dataset.format, CPU)
+    assert model.layout.bgr

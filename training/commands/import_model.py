@@ -31,6 +31,12 @@ _ELSEWHERE = (
 )
 _TABLES = (".csv", ".tsv", ".parquet", ".pq")
 _SUFFIXES = (*_TABLES, ".onnx", ".safetensors", ".pth", ".pt", ".bin", ".tar", ".ckpt", ".gz")
+_CAUSES_OF_TABLES = "columns under wrong classes (--map-class) and rows under wrong ids"
+_CAUSES = (
+    "another range of values (--mean 0 --std 1 for 0 to 1, --mean 0 --std 0.0039216 for 0 to 255, "
+    "--mean 0.5 --std 0.5 for -1 to 1), another order of the classes (--labels), and channels in "
+    "the order BGR where RGB is fed"
+)
 _TRIPLES = ("--mean", "--std")
 _LARGEST = {"--mean": 1.0, "--std": 2.0}
 
@@ -117,6 +123,14 @@ def import_(
             show_default="what the files say; 0.5,0.5,0.5 for .onnx, 1/255 if it takes integers",
         ),
     ] = None,
+    bgr: Annotated[
+        bool,
+        typer.Option(
+            "--bgr",
+            help="The .onnx file takes blue, green, red, as OpenCV reads them. By default it is "
+            "fed red, green, blue. --mean and --std stay in the order R,G,B.",
+        ),
+    ] = False,
     augmented: Annotated[
         bool,
         typer.Option(
@@ -161,6 +175,7 @@ def import_(
             note,
         ),
         options=InputOptions(image_size, _triple("--mean", mean), _triple("--std", std)),
+        bgr=bgr,
         augmented=augmented,
         device=device_name(device),
     )
@@ -168,6 +183,7 @@ def import_(
     finished = _import(request, paths, run, data)
     print_report(finished)
     _print_notes(finished)
+    _warn_at_chance(finished, request)
 
 
 @dataclass(frozen=True)
@@ -179,6 +195,7 @@ class _Request:
     labels: tuple[str, ...]
     about: "ImportOptions"
     options: "InputOptions"
+    bgr: bool
     augmented: bool
     device: str | None
 
@@ -205,6 +222,8 @@ def _import(
     describes_input = (options.image_size, options.mean, options.std) != (None, None, None)
     if request.augmented and request.suffix not in _TABLES:
         raise RecipeError("--augmented is for tables of predictions. Remove it for a model.")
+    if request.bgr and (request.is_folder or request.suffix != ".onnx"):
+        raise RecipeError("--bgr is for .onnx files. Remove it: other sources are fed RGB.")
     if request.architecture and (request.is_folder or request.suffix not in SUFFIXES):
         raise RecipeError(
             "--architecture is for files of weights. Remove it: other sources say what they are."
@@ -253,11 +272,13 @@ def _import_onnx(
     from training.jobs.import_export import import_onnx
 
     options = request.options
-    if options != InputOptions() and not request.labels:
+    if (options != InputOptions() or request.bgr) and not request.labels:
         raise RecipeError("An .onnx file from elsewhere needs --labels, its classes in order.")
     declared = None
     if request.labels:
-        declared = OnnxInput(options.image_size, options.mean, options.std, request.labels)
+        declared = OnnxInput(
+            options.image_size, options.mean, options.std, request.labels, bgr=request.bgr
+        )
     return import_onnx(
         Path(request.source),
         open_dataset(benchmark.name, data),
@@ -316,6 +337,19 @@ def _print_notes(run: "RunDir") -> None:
     for note in (*info.classes.notes(), abilities_of(run, info).reason):
         if note:
             _print(note)
+
+
+def _warn_at_chance(run: "RunDir", request: _Request) -> None:
+    """Names the usual causes if the model does not predict better than without looking."""
+    from fer_core.evaluation.report import Report
+    from training.jobs.chance_level import chance_warning
+
+    causes = _CAUSES_OF_TABLES if request.suffix in _TABLES else _CAUSES
+    if request.suffix == ".onnx":
+        causes += " (--bgr)"
+    warning = chance_warning(Report.read(run.report_path).validation, causes)
+    if warning:
+        _print(warning)
 
 
 def _print(note: str) -> None:
