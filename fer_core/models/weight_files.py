@@ -1,4 +1,4 @@
-"""Weights of a timm or torchvision network in a file of their own."""
+"""Weights of a network in a file of their own."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from fer_core.config import ModelConfig
 from fer_core.errors import RecipeError, WeightsError
 from fer_core.models.checkpoint import load_tensors, read_facts
-from fer_core.models.external import default_size
+from fer_core.models.external import LIBRARIES, default_size, resolved
 from fer_core.models.published import InputOptions, PublishedModel
 from fer_core.models.registry import ModelSpec, build_model, spec_of
 from fer_core.models.state_dicts import FittedState, fit_state, shown, without_common_prefix
@@ -37,6 +37,7 @@ def read_weights_file(
             "A network of transformers is imported from its folder, which has config.json. Give "
             "the folder, or hub:owner/name."
         )
+    _require_architecture(architecture)
     tensors, labels, read_notes = _read(path)
     classes = outputs or labels
     if not classes:
@@ -46,7 +47,10 @@ def read_weights_file(
         )
     size = options.image_size or default_size(architecture)
     if size is None:
-        raise WeightsError(f"The input size of {architecture} is unknown. Pass --image-size.")
+        raise WeightsError(
+            f"{architecture} takes images of several sizes. Pass --image-size, the side in pixels "
+            "of the images that it was trained on."
+        )
     config = ModelConfig(
         architecture=architecture,
         init=f"file:{path.name}",
@@ -63,6 +67,15 @@ def read_weights_file(
         *_assumed(options, config),
     ]
     return PublishedModel(config, classes, fitted.tensors, path.name, tuple(notes))
+
+
+def _require_architecture(architecture: str) -> None:
+    """Refuses an unknown architecture, before anything else about it is said to be unknown."""
+    config = ModelConfig(architecture=architecture)
+    if architecture.partition(":")[0] in LIBRARIES:
+        resolved(config)
+    else:
+        spec_of(config)
 
 
 def _fit(

@@ -90,7 +90,10 @@ def test_the_class_is_kept_where_a_model_type_has_two(given, chosen):
 @pytest.mark.parametrize(
     ("architecture", "message"),
     [
-        ("timm:no_such_net", "timm has no architecture 'no_such_net'"),
+        ("timm:no_such_net", "timm has no architecture 'no_such_net'. Search"),
+        ("timm:resnet34x", r"'resnet34x'\. Similar names: .*resnet34,.* Search"),
+        ("timm:resnet_18.a1_in1k", r"Similar names: .*resnet18.* Search"),
+        ("torchvision:resnet-18", r"Similar names: .*resnet18.* Search"),
         ("torchvision:no_such_net", "torchvision has no image classifier"),
         ("hf:me/faces", "me/faces cannot be downloaded"),
     ],

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from fer_core.abilities import abilities_of
+from fer_core.config import ModelConfig
 from fer_core.engine.classifiers import load_classifier
 from fer_core.engine.networks import load_network
 from fer_core.errors import DataError, FerscopeError, RecipeError, WeightsError
@@ -18,6 +19,7 @@ from fer_core.evaluation.leaderboard import read_results
 from fer_core.explain.features import feature_maps, layers
 from fer_core.explain.methods import methods_for
 from fer_core.labels import SEVEN_EMOTIONS
+from fer_core.models import build_model
 from fer_core.predictor import Predictor
 from tests.support import stand_ins
 from tests.support.builders import toy_benchmark, toy_run
@@ -334,6 +336,35 @@ def test_weights_that_do_not_fit_are_named(shop, tmp_path, options, error, messa
     with pytest.raises(error, match=message):
         run("import", "toy", tmp_path / "net.pth.tar", "--image-size", "32", *options)
     assert not toy.benchmark.run("net").root.exists()
+
+
+@pytest.mark.parametrize(
+    ("architecture", "error", "message"),
+    [
+        ("resnet34", WeightsError, "Pass --image-size, the side in pixels"),
+        ("timm:resnet34x", RecipeError, r"timm has no architecture 'resnet34x'\. Similar names: "),
+        ("resnet", RecipeError, r"no architecture 'resnet'\. Known: .*resnet34.*timm:<name>"),
+    ],
+)
+def test_an_architecture_without_a_size_is_named(shop, tmp_path, architecture, error, message):
+    _, run, _ = shop
+    stand_ins.timm_state(tmp_path / "net.pth")
+    with pytest.raises(error, match=message):
+        run("import", "toy", tmp_path / "net.pth", "--labels", ",".join(LABELS),
+            "--architecture", architecture)  # fmt: skip
+
+
+def test_weights_of_an_architecture_of_this_project_are_imported(shop, tmp_path):
+    toy, run, _ = shop
+    model = build_model(ModelConfig(architecture="resnet34", image_size=32), 7)
+    torch.save(model.state_dict(), tmp_path / "ours.pth")
+    run("import", "toy", tmp_path / "ours.pth", "--labels", ",".join(LABELS),
+        "--architecture", "resnet34", "--image-size", "32")  # fmt: skip
+    imported = load_network(toy.benchmark.run("ours"), toy.dataset.format)
+    with torch.inference_mode():
+        expected = model.eval()(imported.preprocessing(faces(toy)))
+        logits = imported.logits(imported.preprocessing(faces(toy)))
+    torch.testing.assert_close(logits, expected, atol=1e-5, rtol=0)
 
 
 def test_a_pickle_with_code_is_refused_and_not_run(shop, tmp_path, capsys):

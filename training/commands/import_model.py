@@ -85,7 +85,7 @@ def import_(
         str | None,
         typer.Option(
             help="Architecture of a file of weights: timm:convnext_atto, torchvision:resnet18, or "
-            "one of this project, such as resnet34."
+            "one of this project, such as resnet34, with --image-size."
         ),
     ] = None,
     labels: Annotated[

@@ -71,8 +71,12 @@ def takes_size(config: ModelConfig, size: int) -> bool:
 
 
 def default_size(architecture: str) -> int | None:
-    """Returns the input side that an architecture was designed for; None if it is unknown."""
-    return LIBRARIES[architecture.partition(":")[0]].default_size(architecture)
+    """Returns the input side that an architecture was designed for; None if it is unknown.
+
+    Those of this project's own architectures are in recipes only.
+    """
+    library = LIBRARIES.get(architecture.partition(":")[0])
+    return None if library is None else library.default_size(architecture)
 
 
 def _library(config: ModelConfig) -> Library:

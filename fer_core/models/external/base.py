@@ -1,7 +1,8 @@
 """Interface of a library of architectures, and names of its architectures."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Any, Protocol
 
 from torch import Tensor, nn
@@ -91,6 +92,12 @@ def as_rgb(values: Any) -> Rgb:  # noqa: ANN401 (of a foreign configuration)
         numbers *= 3
     red, green, blue = numbers
     return red, green, blue
+
+
+def similar_names(name: str, names: Iterable[str]) -> str:
+    """Returns a sentence with the names that are spelled much like a name; empty without any."""
+    matches = get_close_matches(name, names, n=4, cutoff=0.75)
+    return f" Similar names: {', '.join(matches)}." if matches else ""
 
 
 def plain_options(options: Mapping[str, Any]) -> bool:

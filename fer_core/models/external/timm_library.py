@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from fer_core.config import ModelConfig
 from fer_core.errors import RecipeError
-from fer_core.models.external.base import Facts, as_rgb, plain_options
+from fer_core.models.external.base import Facts, as_rgb, plain_options, similar_names
 from fer_core.models.registry import State
 
 RESERVED = ("checkpoint_path", "cache_dir", "num_classes", "in_chans", "features_only", "img_size")
@@ -25,8 +25,9 @@ class TimmLibrary:
         """Fills in mean and standard deviation of timm's configuration of the weights."""
         name = config.architecture.removeprefix("timm:")
         if not is_model(name.partition(".")[0]):
+            similar = similar_names(name.partition(".")[0], timm.list_models())
             raise RecipeError(
-                f"timm has no architecture {name!r}. Search: "
+                f"timm has no architecture {name!r}.{similar} Search: "
                 "python -c \"import timm; print(timm.list_models('*convnext*'))\"."
             )
         _check(config)

@@ -8,7 +8,7 @@ from torchvision import models
 
 from fer_core.config import ModelConfig
 from fer_core.errors import RecipeError
-from fer_core.models.external.base import Facts, as_rgb, plain_options
+from fer_core.models.external.base import Facts, as_rgb, plain_options, similar_names
 from fer_core.models.registry import IMAGENET_MEAN, IMAGENET_STD, State
 from fer_core.models.resampling import resampled
 
@@ -20,8 +20,9 @@ class TorchvisionLibrary:
         """Fills in mean and standard deviation of the preset of the default weights."""
         name = config.architecture.removeprefix("torchvision:")
         if name not in models.list_models(module=models):
+            similar = similar_names(name, models.list_models(module=models))
             raise RecipeError(
-                f"torchvision has no image classifier {name!r}. Search: python -c "
+                f"torchvision has no image classifier {name!r}.{similar} Search: python -c "
                 '"from torchvision import models; print(models.list_models(module=models))".'
             )
         if config.pool != "token" or config.drop_path or config.drop_rate or config.patch_size:
