@@ -1,5 +1,6 @@
 """ONNX: exporting networks, their copies, and files that a run keeps."""
 
+import ast
 import json
 from dataclasses import asdict
 from pathlib import Path
@@ -141,6 +142,33 @@ def keep_onnx(source: Path, path: Path, network: OnnxNetwork) -> None:
     onnx.helper.set_model_props(model, {FACTS: json.dumps(asdict(declared))})
     with atomic_path(path) as temporary:
         onnx.save(model, str(temporary))
+
+
+def classes_in_metadata(path: Path) -> tuple[str, ...]:
+    """Returns the class names that Ultralytics writes into an ONNX file, in output order.
+
+    They are under `names`, as Python's text of a dict: `{0: 'angry', 1: 'happy'}`.
+
+    Returns:
+        Empty if the file has none, or declares its input and classes as this project's do.
+    """
+    import onnx
+
+    try:
+        properties = onnx.load(str(path), load_external_data=False).metadata_props
+    except Exception:  # protobuf does not export its DecodeError; `read_onnx` names the damage
+        return ()
+    texts = {entry.key: entry.value for entry in properties}
+    if FACTS in texts or "names" not in texts:
+        return ()
+    try:
+        names = ast.literal_eval(texts["names"])
+    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
+        return ()
+    if isinstance(names, dict):
+        names = [names.get(index) for index in range(len(names))]
+    listed = isinstance(names, list) and all(isinstance(name, str) for name in names)
+    return tuple(names) if listed else ()
 
 
 def _write(network: "Network", path: Path, weights_hash: str | None) -> None:

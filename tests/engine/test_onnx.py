@@ -11,8 +11,8 @@ from fer_core.data.transforms import Preprocessing
 from fer_core.engine import onnx as ours
 from fer_core.engine.distillation import Teacher
 from fer_core.engine.networks import Network
-from fer_core.engine.onnx import export_onnx, exported_copy
-from fer_core.engine.onnx_network import OnnxInput, count_parameters, read_onnx
+from fer_core.engine.onnx import classes_in_metadata, export_onnx, exported_copy
+from fer_core.engine.onnx_network import FACTS, OnnxInput, count_parameters, read_onnx
 from fer_core.engine.predict import predict_logits
 from fer_core.errors import ArtifactError, WeightsError
 from fer_core.evaluation.predictions import Predictions
@@ -303,3 +303,26 @@ def test_weights_are_counted_in_any_precision(tmp_path, kind, expected):
         tmp_path / "model.onnx",
     )
     assert count_parameters(tmp_path / "model.onnx") == expected
+
+
+@pytest.mark.parametrize(
+    ("properties", "expected"),
+    [
+        ({"names": "{0: 'angry', 1: \"happy\"}"}, ("angry", "happy")),
+        ({"names": "['angry', 'happy']"}, ("angry", "happy")),
+        ({"names": "{0: 'angry', 1: 'happy'}", FACTS: "{}"}, ()),
+        ({"names": "{1: 'angry', 2: 'happy'}"}, ()),
+        ({"names": "[0, 1]"}, ()),
+        ({"names": "angry happy"}, ()),
+        ({"names": "__import__('os').getcwd()"}, ()),
+        ({}, ()),
+    ],
+)
+def test_names_in_the_metadata_are_read_without_running_code(tmp_path, properties, expected):
+    path = foreign(tmp_path / "f.onnx", ["n", 3, 48, 48])
+    model = onnx.load(str(path))
+    helper.set_model_props(model, properties)
+    onnx.save(model, str(path))
+    assert classes_in_metadata(path) == expected
+    path.write_bytes(b"no network")
+    assert classes_in_metadata(path) == ()

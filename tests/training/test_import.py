@@ -4,6 +4,7 @@ import json
 import struct
 
 import numpy as np
+import onnx
 import onnxruntime
 import pandas as pd
 import pytest
@@ -446,3 +447,29 @@ def test_channels_in_the_order_bgr_are_for_onnx_files(shop, tmp_path):
     run("import", "toy", path, "--labels", ",".join(LABELS), "--bgr")
     model = load_classifier(toy.benchmark.run("blue"), toy.dataset.format, CPU)
     assert model.layout.bgr
+
+
+@pytest.mark.parametrize("suffix", [".h5", ".keras", ".tflite", ".pb", ".pkl", ".H5"])
+def test_models_of_other_formats_are_refused_with_the_export_to_onnx(shop, tmp_path, suffix):
+    _, run, _ = shop
+    (tmp_path / f"net{suffix}").write_bytes(b"x")
+    with pytest.raises(DataError, match=rf"net\{suffix} cannot be imported: .*ONNX.*tf2onnx"):
+        run("import", "toy", tmp_path / f"net{suffix}")
+
+
+def test_classes_in_the_metadata_of_ultralytics_are_read(shop, tmp_path, capsys):
+    toy, run, _ = shop
+    path = stand_ins.onnx_net(tmp_path / "named.onnx", 7, ("n", 3, 48, 48), channels=3)
+    run("import", "toy", path, "--labels", ",".join(stand_ins.SHUFFLED), "--name", "by_option")
+    model = onnx.load(str(path))
+    onnx.helper.set_model_props(model, {"names": str(dict(enumerate(stand_ins.SHUFFLED)))})
+    onnx.save(model, str(path))
+    capsys.readouterr()
+    run("import", "toy", path)
+    text = " ".join(capsys.readouterr().out.split())
+    assert f"The file names its classes: --labels {','.join(stand_ins.SHUFFLED)}." in text
+    assert "The file does not say its input; assumed: --mean 0.5,0.5,0.5" in text
+    one, other = (
+        pd.read_parquet(toy.benchmark.run(name).predictions_path) for name in ("named", "by_option")
+    )
+    pd.testing.assert_frame_equal(one, other)

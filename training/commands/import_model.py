@@ -31,6 +31,20 @@ _ELSEWHERE = (
 )
 _TABLES = (".csv", ".tsv", ".parquet", ".pq")
 _SUFFIXES = (*_TABLES, ".onnx", ".safetensors", ".pth", ".pt", ".bin", ".tar", ".ckpt", ".gz")
+_TENSORFLOW = (
+    "it is a model of TensorFlow. Export it as ONNX with tf2onnx (pip install tf2onnx), by "
+    "from_keras, from_tflite or from_graph_def of tf2onnx.convert, and import the .onnx file."
+)
+_REMEDIES = {
+    **dict.fromkeys((".h5", ".hdf5", ".keras", ".tflite", ".pb"), _TENSORFLOW),
+    **dict.fromkeys(
+        (".pkl", ".pickle", ".joblib"),
+        "a pickle is refused, because it could run anything. Export the model as ONNX "
+        "(torch.onnx.export; tf2onnx for TensorFlow), or save its state_dict as .pth.",
+    ),
+}
+"""What to do with usual files that cannot be imported, by extension."""
+
 _CAUSES_OF_TABLES = "columns under wrong classes (--map-class) and rows under wrong ids"
 _CAUSES = (
     "another range of values (--mean 0 --std 1 for 0 to 1, --mean 0 --std 0.0039216 for 0 to 255, "
@@ -246,10 +260,11 @@ def _import(
         return _import_onnx(request, benchmark, run, data)
     if request.suffix in SUFFIXES:
         return _import_published(_read_weights(request), request, benchmark, run, data)
-    raise DataError(
-        f"{Path(request.source).name} cannot be imported: unknown file type. Pass one of "
+    reason = _REMEDIES.get(request.suffix) or (
+        "unknown file type. Pass one of "
         f"{', '.join((*_TABLES, '.onnx', *SUFFIXES))}, a folder or hub:owner/name."
     )
+    raise DataError(f"{Path(request.source).name} cannot be imported: {reason}")
 
 
 def _import_table(request: _Request, benchmark: "BenchmarkDir", run: "RunDir") -> "RunDir":
@@ -267,18 +282,20 @@ def _import_table(request: _Request, benchmark: "BenchmarkDir", run: "RunDir") -
 def _import_onnx(
     request: _Request, benchmark: "BenchmarkDir", run: "RunDir", data: Path | None
 ) -> "RunDir":
+    from fer_core.engine.onnx import classes_in_metadata
     from fer_core.engine.onnx_network import OnnxInput
     from fer_core.models.published import InputOptions
     from training.jobs.import_export import import_onnx
 
     options = request.options
-    if (options != InputOptions() or request.bgr) and not request.labels:
+    labels = request.labels or classes_in_metadata(Path(request.source))
+    if (options != InputOptions() or request.bgr) and not labels:
         raise RecipeError("An .onnx file from elsewhere needs --labels, its classes in order.")
+    if labels and not request.labels:
+        _print(f"The file names its classes: --labels {','.join(labels)}.")
     declared = None
-    if request.labels:
-        declared = OnnxInput(
-            options.image_size, options.mean, options.std, request.labels, bgr=request.bgr
-        )
+    if labels:
+        declared = OnnxInput(options.image_size, options.mean, options.std, labels, bgr=request.bgr)
     return import_onnx(
         Path(request.source),
         open_dataset(benchmark.name, data),
