@@ -3,6 +3,7 @@
 import posixpath
 import unicodedata
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import PurePosixPath
 
 from fer_core.data.sources.base import Split
@@ -27,13 +28,14 @@ class PictureIndex:
         self._folder_ends: set[tuple[str, ...]] = set()
         folders = set()
         for name in tree.files:
-            path = PurePosixPath(name)
-            folders.add(path.parent)
+            folder, _, file = name.rpartition("/")
+            folders.add(folder)
             if is_image(name):
-                for end in dict.fromkeys((_plain(path.name), _plain(path.stem))):
+                file = _plain(file)
+                for end in dict.fromkeys((file, posixpath.splitext(file)[0])):
                     self._by_end.setdefault(end, []).append(name)
         for folder in folders:
-            parts = tuple(map(_plain, folder.parts))
+            parts = tuple(map(_plain, PurePosixPath(folder).parts))
             self._folder_ends.update(parts[start:] for start in range(len(parts)))
 
     def find(self, cell: str, folder: str, split: Split | None = None) -> str | None:
@@ -103,7 +105,7 @@ class PictureIndex:
 
 def _plain(name: str) -> str:
     """Returns a name in lower case; systems differ in how they write accents in file names."""
-    return unicodedata.normalize("NFC", name).lower()
+    return (name if name.isascii() else unicodedata.normalize("NFC", name)).lower()
 
 
 def _folders_and_name(cell: str) -> Sequence[str]:
@@ -115,13 +117,18 @@ def _folders_and_name(cell: str) -> Sequence[str]:
 
 def _other(name: str, path: PurePosixPath) -> bool:
     """Whether a picture is in the folder of another split than the one that a path names."""
-    splits = (split_of_path(name), split_of_path(path.as_posix()))
+    splits = (_split_of_folder(name.rpartition("/")[0]), _split_of_folder(str(path.parent)))
     return None not in splits and splits[0] != splits[1]
+
+
+@lru_cache(maxsize=4096)
+def _split_of_folder(folder: str) -> Split | None:
+    return split_of_path(f"{folder}/any")
 
 
 def _common_end(name: str, path: PurePosixPath) -> int:
     """Returns the number of equal folders at the end of two paths."""
-    pairs = zip(PurePosixPath(name).parts[-2::-1], path.parts[-2::-1], strict=False)
+    pairs = zip(name.split("/")[-2::-1], path.parts[-2::-1], strict=False)
     count = 0
     for first, other in pairs:
         if _plain(first) != _plain(other):
