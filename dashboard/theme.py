@@ -81,6 +81,11 @@ def is_dark() -> bool:
     return bool(st.context.theme.type == "dark")
 
 
+def on_phone() -> bool:
+    """Whether the browser is a phone's, by `Mobi` in its name (MDN, "Browser detection")."""
+    return "Mobi" in str(st.context.headers.get("User-Agent", ""))
+
+
 def page_header(section: str, title: str, lead: str) -> None:
     """Shows a page's title and one sentence on its purpose.
 

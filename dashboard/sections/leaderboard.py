@@ -6,6 +6,7 @@ import pandas as pd
 import streamlit as st
 from streamlit.elements.lib.column_types import ColumnConfig
 
+from dashboard import theme
 from dashboard.cache import results
 from dashboard.cache.benchmarks import Benchmark
 from dashboard.cache.figures import figure
@@ -79,15 +80,16 @@ def table(
 def show(benchmark: Benchmark, rows: pd.DataFrame, key: str, on_slices: Sequence[str] = ()) -> None:
     """Shows a leaderboard table with a help text for each column; a picked row opens its run."""
     number, text = st.column_config.NumberColumn, st.column_config.TextColumn
+    pinned = not theme.on_phone()  # there, names would leave no room for the values
     config: dict[str, ColumnConfig] = {
-        "rank": number("#", width="small", pinned=True),
+        "rank": number("#", width=50, pinned=True),
         "tier": text(
             "tier",
             width="small",
             help="Models of one tier do not differ significantly from its best model (McNemar's "
             "test, Holm's correction, 5%).",
         ),
-        "model": text("model", pinned=True),
+        "model": text("model", pinned=pinned),
         "input (px)": number(format="%d", help="Side of the network's input."),
         "init": text("init", help="Initial weights."),
     }

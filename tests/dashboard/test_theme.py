@@ -1,5 +1,8 @@
 """The title of a page and the pause after it."""
 
+from types import SimpleNamespace
+
+import pytest
 from streamlit.testing.v1 import AppTest
 
 from dashboard import theme
@@ -25,3 +28,18 @@ def test_only_a_new_page_pauses_after_its_title(monkeypatch):
     app.run()
     assert pauses == [theme.PAUSE_S] * 2
     assert app.title[0].value == "Leaderboard"
+
+
+@pytest.mark.parametrize(
+    ("agent", "phone"),
+    [
+        ("Mozilla/5.0 (iPhone; CPU iPhone OS 18_5 like Mac OS X) Mobile/15E148 Safari/604.1", True),
+        ("Mozilla/5.0 (Linux; Android 10; K) Chrome/138.0.0.0 Mobile Safari/537.36", True),
+        ("Mozilla/5.0 (X11; Linux x86_64) Chrome/138.0.0.0 Safari/537.36", False),
+        (None, False),
+    ],
+)
+def test_a_phone_is_known_by_its_browser(monkeypatch, agent, phone):
+    headers = {} if agent is None else {"User-Agent": agent}
+    monkeypatch.setattr(theme.st, "context", SimpleNamespace(headers=headers))
+    assert theme.on_phone() is phone
