@@ -15,9 +15,12 @@ _CORNERS = (
 _SIZES = (
     ("facex", "facey", "facewidth", "faceheight"),
     ("x", "y", "w", "h"),
-    ("x", "y", "width", "height"),
 )
-"""Usual column names, in lower case without blanks and punctuation."""
+"""Usual column names, in lower case without blanks and punctuation.
+
+`x, y, width, height` are not among them: in tables of this project they are the place of an image
+on the map and its size.
+"""
 
 Shares = tuple[float, float, float, float]
 

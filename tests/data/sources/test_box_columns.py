@@ -32,6 +32,10 @@ def test_other_columns_are_none(cells):
     assert boxes(names, cells.split()) is None
 
 
+def test_the_map_and_the_size_of_an_image_are_no_box():
+    assert boxes(("x", "y", "width", "height"), ["0.1", "0.2", "48", "48"]) is None
+
+
 def test_a_row_without_a_box_is_the_whole_picture():
     names = ("x1", "y1", "x2", "y2")
     assert boxes(names, ["1", "1", "9", "9"], ["", "", "", ""]) == [
