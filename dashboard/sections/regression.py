@@ -1,6 +1,6 @@
 """Regression heads on the Leaderboard page."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import streamlit as st
@@ -24,9 +24,14 @@ def paths(benchmark: Benchmark, entries: Sequence[Entry]) -> dict[str, Path]:
     return {run_id: path for run_id, path in reports.items() if path.is_file()}
 
 
-def regression(benchmark: Benchmark, entries: Sequence[Entry]) -> None:
-    """Shows the errors of regression heads by target; nothing if no run has one."""
-    if not (files := paths(benchmark, entries)):
+def regression(benchmark: Benchmark, files: Mapping[str, Path]) -> None:
+    """Shows the errors of regression heads by target; nothing if no run has one.
+
+    Args:
+        benchmark: The benchmark of the runs.
+        files: Result of `paths`.
+    """
+    if not files:
         return
     st.subheader(TITLE, anchor=False)
     reports = {}

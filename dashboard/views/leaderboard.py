@@ -24,6 +24,7 @@ benchmark, scope, board = filters.results_scope()
 ranked = board.results
 every_run = (*ranked.entries, *ranked.unranked)
 seeds = results.seed_table(benchmark, scope)
+regressions = regression.paths(benchmark, every_run)
 
 theme.contents(
     [
@@ -33,7 +34,7 @@ theme.contents(
         *(["Pairwise tests", "Do models make the same mistakes?"] if ranked.comparisons else []),
         *([] if seeds.empty else ["Over seeds"]),
         *([corrected_labels.TITLE] if results.label_pairs(benchmark) else []),
-        *([regression.TITLE] if regression.paths(benchmark, every_run) else []),
+        *([regression.TITLE] if regressions else []),
         "Recall by class",
         "Training curves",
         "Lineage",
@@ -57,7 +58,7 @@ if ranked.comparisons:
     leaderboard.pairs(benchmark, board, scope)
 leaderboard.seeds(seeds)
 corrected_labels.corrected_labels(benchmark)
-regression.regression(benchmark, every_run)
+regression.regression(benchmark, regressions)
 
 st.subheader("Recall by class", anchor=False)
 leaderboard.recalls(benchmark, ranked)

@@ -100,7 +100,6 @@ class _Choice:
         every = {column: _class_name(column) for column in self._values}
         self._left_out = {name: plain for name, plain in every.items() if self._target(name) == ""}
         self._mapped = {name for name in every if self._target(name)}
-        self._removable = {_plain(word) for pair in self._left_out.items() for word in pair}
 
     def named(self) -> _Group:
         """Returns the columns named as a class, as `p_<anything>` or by the mapping."""
@@ -149,7 +148,9 @@ class _Choice:
 
     def mapping_of(self, outputs: Iterable[str]) -> dict[str, str]:
         """Returns the mapping without columns that are left out of the table altogether."""
-        unused = self._removable - {_plain(output) for output in outputs}
+        columns = [self._left_out, *(left_out for _, left_out in self._affixed())]
+        words = {_plain(word) for each in columns for pair in each.items() for word in pair}
+        unused = words - {_plain(output) for output in outputs}
         return {key: ours for key, ours in self._mapping.items() if _plain(key) not in unused}
 
     def _stages(self) -> Iterator[list[list[tuple[_Group, float]]]]:
@@ -204,7 +205,6 @@ class _Choice:
                 continue
             if self._target(column) == "" or self._targets.get(_plain(plain)) == "":
                 left_out[column] = plain
-                self._removable.add(_plain(plain))
             elif start or end or column in spelled:  # without text, any column would do
                 group[column] = plain
         return group, left_out

@@ -245,9 +245,7 @@ def find_tables(
 
 
 def _names_a_picture(table: AnnotationTable, index: PictureIndex) -> bool:
-    splits = _row_splits(table, None)
-    cells = table.rows[table.image]
-    return any(index.find(cell, table.folder, splits[0]) for cell in cells)
+    return any(index.candidates(cell, table.folder) for cell in table.rows[table.image])
 
 
 def _holds_predictions(name: str) -> bool:

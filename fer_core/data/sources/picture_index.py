@@ -46,23 +46,28 @@ class PictureIndex:
             folder: The table's folder.
             split: Split of the row; it decides between pictures of the same name.
         """
+        best = self.candidates(cell, folder)
+        if len(best) > 1 and split is not None:
+            best = [name for name in best if split_of_path(name) == split]
+        return best[0] if len(best) == 1 else None
+
+    def candidates(self, cell: str, folder: str) -> list[str]:
+        """Returns the pictures that a cell may name, as `find`."""
         if (exact := self._at(cell, folder)) is not None:
-            return exact
+            return [exact]
         path = PurePosixPath(*_folders_and_name(cell))
         if not path.name:
-            return None
-        candidates = self._by_end.get(_plain(path.name), []) or self._by_end.get(
+            return []
+        named = self._by_end.get(_plain(path.name), []) or self._by_end.get(
             _plain(f"{path.stem}_aligned"), []
         )
         least = self._known_folders(path)
-        ends = {name: _common_end(name, path) for name in candidates if not _other(name, path)}
+        ends = {name: _common_end(name, path) for name in named if not _other(name, path)}
         longest = max(ends.values(), default=0)
         best = [name for name, end in ends.items() if end == longest >= least]
         if folder:
             best = [name for name in best if name.startswith(f"{folder}/")] or best
-        if len(best) > 1 and split is not None:
-            best = [name for name in best if split_of_path(name) == split]
-        return best[0] if len(best) == 1 else None
+        return best
 
     def find_all(
         self, cells: Sequence[str], folder: str, splits: Sequence[Split | None]

@@ -124,6 +124,12 @@ def test_equal_names_are_told_apart_by_the_split(tmp_path):
     }
 
 
+def test_a_column_of_splits_tells_equal_names_apart(tmp_path):
+    pictures(tmp_path, ["train/1.png", "test/1.png"])
+    table(tmp_path, ["file,label,split", "1.png,happy,train", "1.png,sad,test"])
+    assert read(tmp_path) == {"train/1.png": ("happy", "train"), "test/1.png": ("sad", "test")}
+
+
 def test_each_box_is_a_face_and_one_person_groups_them(tmp_path):
     picture = np.zeros((64, 64), np.uint8)
     picture[:, 32:] = 200
