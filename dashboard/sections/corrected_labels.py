@@ -1,9 +1,11 @@
 """Scores under given and corrected test labels on the Leaderboard page."""
 
+from collections.abc import Sequence
+
 import streamlit as st
 
 from dashboard.cache import results
-from dashboard.cache.benchmarks import Benchmark
+from dashboard.cache.results import LabelPair
 from dashboard.components.columns import percent_column
 from dashboard.components.text import plain
 from fer_core.errors import FerscopeError
@@ -12,9 +14,9 @@ from fer_core.figures.tables import label_comparison_table
 TITLE = "Given and corrected labels compared"
 
 
-def corrected_labels(benchmark: Benchmark) -> None:
+def corrected_labels(pairs: Sequence[LabelPair]) -> None:
     """Shows every run under both labels; nothing if no benchmark corrects another here."""
-    for pair in results.label_pairs(benchmark):
+    for pair in pairs:
         st.subheader(TITLE, anchor=False)
         try:
             comparison = results.label_comparison(pair)

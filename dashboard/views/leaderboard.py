@@ -24,6 +24,7 @@ benchmark, scope, board = filters.results_scope()
 ranked = board.results
 every_run = (*ranked.entries, *ranked.unranked)
 seeds = results.seed_table(benchmark, scope)
+label_pairs = results.label_pairs(benchmark)
 regressions = regression.paths(benchmark, every_run)
 
 theme.contents(
@@ -33,7 +34,7 @@ theme.contents(
         "Accuracy vs. macro-recall",
         *(["Pairwise tests", "Do models make the same mistakes?"] if ranked.comparisons else []),
         *([] if seeds.empty else ["Over seeds"]),
-        *([corrected_labels.TITLE] if results.label_pairs(benchmark) else []),
+        *([corrected_labels.TITLE] if label_pairs else []),
         *([regression.TITLE] if regressions else []),
         "Recall by class",
         "Training curves",
@@ -57,7 +58,7 @@ trade_off.trade_off(benchmark, scope)
 if ranked.comparisons:
     leaderboard.pairs(benchmark, board, scope)
 leaderboard.seeds(seeds)
-corrected_labels.corrected_labels(benchmark)
+corrected_labels.corrected_labels(label_pairs)
 regression.regression(benchmark, regressions)
 
 st.subheader("Recall by class", anchor=False)

@@ -17,8 +17,8 @@ _RESIZED_INSIDE = frozenset({"ICO", "ICNS"})
 _ADVICE = "Save it as a JPEG or PNG file."
 _HEIF = (".heic", ".heif", ".hif", ".heics", ".heifs")
 _HEIF_BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"})
-_SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n", b"GIF8", b"II*\0", b"MM\0*")
-"""First bytes of JPEG, PNG, GIF and TIFF files."""
+_SIGNED = ("BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP")
+"""Formats that are known by their first bytes, so that no other file is mistaken for a picture."""
 
 _RAW = (
     *(".3fr", ".arw", ".cr2", ".cr3", ".crw", ".dcr", ".dng", ".erf", ".iiq", ".k25", ".kdc"),
@@ -61,14 +61,17 @@ def looks_like_picture(path: PurePath) -> bool:
 
 
 def is_unnamed_picture(path: Path) -> bool:
-    """Whether a file without a suffix starts as a JPEG, PNG, GIF, TIFF, WebP, BMP or HEIC file."""
+    """Whether a file without a suffix is a BMP, GIF, JPEG, PNG, TIFF, WebP or HEIC picture."""
     if path.suffix:
         return False
-    with suppress(OSError), path.open("rb") as file:
-        start = file.read(16)
-        webp = start.startswith(b"RIFF") and start[8:12] == b"WEBP"
-        bitmap = start.startswith(b"BM") and start[6:10] == bytes(4)  # "BM" alone may be a text
-        return start.startswith(_SIGNATURES) or webp or bitmap or is_heif(start)
+    try:
+        with Image.open(path, formats=_SIGNED):
+            return True
+    except Image.DecompressionBombError:
+        return True
+    except (OSError, ValueError, SyntaxError):
+        with suppress(OSError), path.open("rb") as file:
+            return is_heif(file.read(16))
     return False
 
 

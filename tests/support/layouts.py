@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 
+from fer_core.data.sources.base import Sample
 from fer_core.labels import FERPLUS_COLUMNS
 
 SEVEN = ("angry", "disgust", "fear", "happy", "neutral", "sad", "surprise")
@@ -363,3 +364,8 @@ def tarred(folder: Path, archive: Path, top: str = "") -> Path:
             if path.is_file():
                 file.add(path, f"{top}{path.relative_to(folder).as_posix()}")
     return archive
+
+
+def splits_of(source: Iterable[object]) -> dict[str, str | None]:
+    """Returns the split of each picture that is read, by its key."""
+    return {item.key: item.split for item in source if isinstance(item, Sample)}

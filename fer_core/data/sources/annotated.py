@@ -11,7 +11,7 @@ import pandas as pd
 from fer_core.data.sources.base import Origin, Skipped, Split
 from fer_core.data.sources.box_columns import box_columns
 from fer_core.data.sources.class_names import ClassNames, code_of, emotion_of
-from fer_core.data.sources.files import Box, ImageFile, ImageFiles, is_image, need_tree
+from fer_core.data.sources.files import Box, ImageFile, ImageFiles, ShareBox, is_image, need_tree
 from fer_core.data.sources.picture_index import PictureIndex
 from fer_core.data.sources.split_names import require_known, split_in, split_of_path
 from fer_core.data.sources.tables import (
@@ -189,7 +189,7 @@ class _Row:
     extras: Mapping[str, float | str] = field(default_factory=dict)
     problem: str = ""
     box: Box | None = None
-    share_box: tuple[float, float, float, float] | None = None
+    share_box: ShareBox | None = None
 
     @property
     def face(self) -> tuple[object, ...]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from fer_core.data.sources.files import Box
+from fer_core.data.sources.files import Box, ShareBox, square_box
 
 _CORNERS = (
     ("xmin", "ymin", "xmax", "ymax"),
@@ -22,8 +22,6 @@ _SIZES = (
 on the map and its size.
 """
 
-Shares = tuple[float, float, float, float]
-
 
 @dataclass(frozen=True)
 class BoxColumns:
@@ -39,11 +37,10 @@ class BoxColumns:
     sizes: bool
     shares: bool
 
-    def of(self, row: Mapping[str, str]) -> tuple[Box | None, Shares | None]:
+    def of(self, row: Mapping[str, str]) -> tuple[Box | None, ShareBox | None]:
         """Returns the box of a row, in pixels or in shares; the other, or both, are None.
 
-        Boxes in pixels are extended to a square around their centre, as those in shares are, so
-        that the face is neither stretched nor cut.
+        Boxes in pixels are extended to squares, as those in shares are when the picture is read.
         """
         try:
             left, top, right, bottom = (float(row[name]) for name in self.names)
@@ -55,9 +52,7 @@ class BoxColumns:
             return None, None
         if self.shares:
             return None, (left, top, right, bottom)
-        side = max(right - left, bottom - top)
-        x, y = (left + right - side) / 2, (top + bottom - side) / 2
-        return (round(x), round(y), round(x + side), round(y + side)), None
+        return square_box(left, top, right, bottom), None
 
 
 def box_columns(table: pd.DataFrame, plain_names: Mapping[str, str]) -> BoxColumns | None:

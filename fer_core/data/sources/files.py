@@ -23,6 +23,9 @@ GREY_TOLERANCE = 8
 Box = tuple[int, int, int, int]
 """Left, top, right, bottom in pixels; right and bottom are exclusive."""
 
+ShareBox = tuple[float, float, float, float]
+"""Left, top, right, bottom as shares of the image."""
+
 
 @dataclass(frozen=True)
 class ImageFile:
@@ -44,11 +47,11 @@ class ImageFile:
     group: str | None = None
     extras: Mapping[str, float | str] = field(default_factory=dict)
     box: Box | None = None
-    share_box: tuple[float, float, float, float] | None = None
+    share_box: ShareBox | None = None
 
     def cut(self, picture: Image.Image) -> Image.Image:
         """Returns the region of the image, or all of it without a box."""
-        box = self.box if self.share_box is None else _square(self.share_box, picture)
+        box = self.box if self.share_box is None else _in_pixels(self.share_box, picture)
         return picture if box is None else _cut(picture, box)
 
 
@@ -198,13 +201,17 @@ def decode(tree: FileTree, name: str) -> Image.Image:
     return open_picture(tree.read_picture(name), printable(PurePosixPath(name).name))
 
 
-def _square(shares: tuple[float, float, float, float], picture: Image.Image) -> Box:
-    """Returns a box in pixels, square so that the face is neither stretched nor cut."""
-    left, right = (share * picture.width for share in shares[::2])
-    top, bottom = (share * picture.height for share in shares[1::2])
+def square_box(left: float, top: float, right: float, bottom: float) -> Box:
+    """Extends a box in pixels to a square, so that the face is neither stretched nor cut."""
     side = max(right - left, bottom - top)
     x, y = (left + right - side) / 2, (top + bottom - side) / 2
     return (round(x), round(y), round(x + side), round(y + side))
+
+
+def _in_pixels(shares: ShareBox, picture: Image.Image) -> Box:
+    left, right = (share * picture.width for share in shares[::2])
+    top, bottom = (share * picture.height for share in shares[1::2])
+    return square_box(left, top, right, bottom)
 
 
 def _cut(picture: Image.Image, box: Box) -> Image.Image:

@@ -22,7 +22,7 @@ from fer_core.data.sources.class_names import (
     code_of,
     emotion_of,
 )
-from fer_core.data.sources.files import ImageFile, ImageFiles, is_image, need_tree
+from fer_core.data.sources.files import ImageFile, ImageFiles, ShareBox, is_image, need_tree
 from fer_core.data.sources.split_names import split_of_path
 from fer_core.data.sources.tables import NO_LABEL
 from fer_core.data.sources.tree import FileTree, printable
@@ -31,8 +31,6 @@ from fer_core.labels import SEVEN_EMOTIONS
 
 _LAYOUT = "Give the folder that holds images, labels and data.yaml"
 
-ShareBox = tuple[float, float, float, float]
-"""Left, top, right, bottom as shares of the image."""
 
 Faces = list[tuple[str, ShareBox]]
 """Class number and box of each face in an image."""

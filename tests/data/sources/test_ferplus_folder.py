@@ -2,11 +2,10 @@ from pathlib import Path
 
 import pytest
 
-from fer_core.data.sources.base import Sample
 from fer_core.data.sources.formats import open_source, recognise
 from fer_core.errors import DataError
 from fer_core.labels import FERPLUS_COLUMNS
-from tests.support.layouts import USAGES, Pictures
+from tests.support.layouts import USAGES, Pictures, splits_of
 
 
 def ferplus(root: Path, folders: dict[str, str]) -> Path:
@@ -23,15 +22,11 @@ def ferplus(root: Path, folders: dict[str, str]) -> Path:
     return root
 
 
-def splits(source) -> dict[str, str | None]:
-    return {item.key: item.split for item in source if isinstance(item, Sample)}
-
-
 def test_the_usage_of_the_csv_is_the_split_of_images_in_one_folder(tmp_path: Path) -> None:
     root = ferplus(tmp_path, dict.fromkeys(USAGES, "images"))
     assert recognise(str(root)) == "ferplus"
     source = open_source(str(root))
-    assert splits(source) == {
+    assert splits_of(source) == {
         "images/fer0000001.png": "train",
         "images/fer0000002.png": "train",
         "images/fer0000003.png": "validation",
@@ -45,13 +40,13 @@ def test_the_usage_of_the_csv_is_the_split_of_images_in_one_folder(tmp_path: Pat
 def test_the_usage_counts_if_test_holds_both_held_out_parts(tmp_path: Path) -> None:
     folders = dict(zip(USAGES, ("train", "test", "test"), strict=True))
     source = open_source(str(ferplus(tmp_path, folders)))
-    assert [*splits(source).values()] == ["validation"] * 2 + ["test"] * 2 + ["train"] * 2
+    assert [*splits_of(source).values()] == ["validation"] * 2 + ["test"] * 2 + ["train"] * 2
     assert any("2 images" in note and "not that of their folder" in note for note in source.notes)
 
 
 def test_a_row_without_a_usage_keeps_the_split_of_its_folder(tmp_path: Path) -> None:
     source = open_source(str(ferplus(tmp_path, {"Training": "train", "": "val"})))
-    assert set(splits(source).values()) == {"train", "validation"}
+    assert set(splits_of(source).values()) == {"train", "validation"}
     assert len(source.notes) == 1
 
 

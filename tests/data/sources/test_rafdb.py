@@ -5,7 +5,7 @@ import pytest
 from fer_core.data.sources.base import Sample
 from fer_core.data.sources.formats import open_source, recognise
 from fer_core.errors import DataError
-from tests.support.layouts import RAFDB_ORDER, Pictures
+from tests.support.layouts import RAFDB_ORDER, Pictures, splits_of
 
 LIST = "EmoLabel/list_patition_label.txt"
 
@@ -34,10 +34,6 @@ def listed(root: Path, codes, separator: str = " ") -> Path:
     return root
 
 
-def splits(source) -> dict[str, str | None]:
-    return {item.key: item.split for item in source if isinstance(item, Sample)}
-
-
 @pytest.mark.parametrize("classes", [("1", "4"), ("Surprise", "Happy")])
 def test_names_give_the_split_without_split_folders(tmp_path: Path, classes) -> None:
     pictures = Pictures()
@@ -47,7 +43,7 @@ def test_names_give_the_split_without_split_folders(tmp_path: Path, classes) -> 
             pictures.save(tmp_path / label / f"{stem}_aligned.jpg")
     assert recognise(str(tmp_path)) == "rafdb"
     source = open_source(str(tmp_path))
-    assert splits(source) == {
+    assert splits_of(source) == {
         "test_00010": "test",
         "test_00011": "test",
         "train_000010": "train",
@@ -60,7 +56,7 @@ def test_names_give_the_split_without_split_folders(tmp_path: Path, classes) -> 
 
 def test_names_give_the_split_if_the_folder_is_another_one(tmp_path: Path) -> None:
     source = open_source(str(folders(tmp_path, {"train": "train", "val": "test"})))
-    assert set(splits(source).values()) == {"train", "test"}
+    assert set(splits_of(source).values()) == {"train", "test"}
     assert any("2 images" in note and "not that of their folder" in note for note in source.notes)
 
 
@@ -71,7 +67,7 @@ def test_a_validation_split_drawn_from_train_stays(tmp_path: Path) -> None:
     for number, label in enumerate(("1", "4")):
         pictures.save(tmp_path / "a/validation" / label / f"train_9999{number}_aligned.jpg")
     source = open_source(str(tmp_path / "a"))
-    kept = splits(source)
+    kept = splits_of(source)
     assert (kept["train_99990"], kept["train_00001"], kept["test_00003"]) == (
         "validation",
         "train",
