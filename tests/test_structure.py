@@ -18,6 +18,7 @@ LEVELS = {
     "fer_core.csv_text": 0,
     "fer_core.project": 0,
     "fer_core.provenance": 0,
+    "fer_core.luma": 0,
     "fer_core.arrays": 0.5,
     "fer_core.result_cache": 0.5,
     "fer_core.labels": 1,

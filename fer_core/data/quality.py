@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from fer_core.data.progress import Progress, silent
+from fer_core.luma import LUMA
 
 THUMBNAIL_SIDE = 16
 NEAR_DUPLICATE_CORRELATION = 0.99
@@ -23,14 +24,13 @@ pairs are within 14 bits, so the correlation is computed for few."""
 
 _ROWS = 4096  # pairs per batch
 _HASH_ROWS, _HASH_COLUMNS = 64, 8192  # a block of distances fits the CPU cache
-_LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
 
 
 def to_grey(image: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Returns luma (ITU-R BT.601), float32 in 0 to 255, shape (H, W), of a grey or RGB image."""
     if image.ndim == 2:
         return image.astype(np.float32)
-    grey: NDArray[np.float32] = image.astype(np.float32) @ _LUMA
+    grey: NDArray[np.float32] = image.astype(np.float32) @ np.array(LUMA, dtype=np.float32)
     return grey
 
 

@@ -15,6 +15,7 @@ from fer_core.config import AugmentConfig
 from fer_core.data.constants import constant
 from fer_core.data.degradation import NO_DEGRADATION, Degradation, inside_boxes
 from fer_core.data.preprocessing import Preprocessing as Preprocessing
+from fer_core.luma import LUMA
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,7 @@ class Augmentation:
 
     def _recolour(self, images: Tensor) -> Tensor:
         if images.shape[1] == 3:
-            luma = constant((0.299, 0.587, 0.114), images).view(1, 3, 1, 1)
+            luma = constant(LUMA, images).view(1, 3, 1, 1)
             grey = (images * luma).sum(dim=1, keepdim=True)
             images = torch.lerp(grey, images, self.saturation.view(-1, 1, 1, 1))
         middle = images.mean(dim=(1, 2, 3), keepdim=True)

@@ -14,6 +14,7 @@ from fer_core.data.preprocessing import Preprocessing
 from fer_core.errors import WeightsError
 from fer_core.extras import installed
 from fer_core.labels import ABSENT, LabelSet, OutputClasses
+from fer_core.luma import LUMA
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -71,7 +72,7 @@ class OnnxLayout:
     """Layout of a graph's input.
 
     Attributes:
-        channels: 3, or 1 for the mean of the three.
+        channels: 3, or 1 for the luma of the three.
         channels_last: (N, S, S, C) rather than (N, C, S, S).
         dtype: Precision of the input.
         bgr: Blue, green, red rather than red, green, blue.
@@ -86,7 +87,7 @@ class OnnxLayout:
         """Converts normalised RGB inputs (N, 3, S, S) to the graph's input."""
         batch = inputs[:, ::-1] if self.bgr else inputs
         if self.channels == 1:
-            batch = batch.mean(axis=1, keepdims=True)
+            batch = np.tensordot(batch, np.array(LUMA, dtype=np.float32), axes=(1, 0))[:, None]
         if self.channels_last:
             batch = batch.transpose(0, 2, 3, 1)
         if np.issubdtype(self.dtype, np.integer):

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from fer_core.errors import WeightsError
+from fer_core.luma import LUMA
 
 PREFIXES = ("module.", "model.", "backbone.", "net.", "network.", "_orig_mod.")
 """Prefixes that wrappers and training scripts add to the names of tensors."""
@@ -57,8 +58,8 @@ def fit_state(tensors: Mapping[str, Tensor], model: nn.Module, source: str) -> F
         if tensor is None and name.endswith("num_batches_tracked"):
             tensor = target_tensor
         if tensor is not None and _is_grey_stem(tensor, target_tensor):
-            tensor = tensor.expand(-1, 3, -1, -1) / 3
-            notes.append(f"{name} reads one channel; it was converted to read the mean of three.")
+            tensor = tensor * tensor.new_tensor(LUMA).view(1, 3, 1, 1)
+            notes.append(f"{name} reads one channel; it was converted to read the luma of three.")
         if tensor is not None and tensor.shape == target_tensor.shape:
             fitted[name] = tensor.to(target_tensor.dtype)
     _require_all(fitted, named, target, source)

@@ -251,3 +251,15 @@ def test_flops_are_counted_as_by_hand(tmp_path):
     path = onnx_net(tmp_path / "net.onnx")
     assert count_onnx_flops(path, (1, 1, 48, 48)) == 2 * 6 * 23 * 23 * 9 + 2 * 6 * 8
     assert count_onnx_flops(path, (1, 1, 9, 9)) == 2 * 6 * 4 * 4 * 9 + 2 * 6 * 8
+
+
+@pytest.mark.parametrize("shape", [("n", 1, 48, 48), ("n", 48, 48, 1)])
+def test_colour_images_are_converted_to_luma_for_one_channel(tmp_path, shape):
+    network = read_onnx(onnx_net(tmp_path / "net.onnx", shape=shape), STORED, DECLARED)
+    red, green, blue = inputs = np.random.default_rng(1).random((3, 2, 48, 48), dtype=np.float32)
+    grey = (0.299 * red + 0.587 * green + 0.114 * blue)[:, None].reshape(
+        [2 if side == "n" else side for side in shape]
+    )
+    arranged = network.layout.arrange(inputs.swapaxes(0, 1))
+    np.testing.assert_allclose(arranged, grey, rtol=1e-6)
+    assert arranged.flags.c_contiguous

@@ -23,12 +23,13 @@ def test_prefixes_of_wrappers_are_removed_tensor_by_tensor():
         assert torch.equal(fitted.tensors[name], value)
 
 
-def test_a_network_of_one_channel_reads_the_mean_of_three():
+def test_a_network_of_one_channel_reads_the_luma_of_three():
     grey, images = network(1), torch.rand(2, 3, 8, 8)
     fitted = fit_state(grey.state_dict(), network(), "net.pth")
     model = network()
     model.load_state_dict(dict(fitted.tensors))
-    expected = grey[0](images.mean(dim=1, keepdim=True))
+    red, green, blue = images.unbind(1)
+    expected = grey[0]((0.299 * red + 0.587 * green + 0.114 * blue)[:, None])
     torch.testing.assert_close(model[0](images), expected)
     assert "0.weight reads one channel" in fitted.notes[0]
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from datetime import timedelta
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -18,15 +19,23 @@ if TYPE_CHECKING:
     from fer_core.engine.callbacks import EpochRecord, StepMetrics
 
 console = Console()
+LOG_SECONDS = 20
+"""Between two lines on the progress of long work in a log file."""
 
 
 def show_progress(items: Iterable[Any], length: int, title: str) -> Iterator[Any]:
-    """Yields the items and shows a progress bar."""
+    """Yields the items and shows a progress bar.
+
+    Without a terminal, such as in a log file, it prints a line every `LOG_SECONDS` instead.
+    """
     with _bar() as bar:
-        task = bar.add_task(title, total=length)
-        for item in items:
+        task, printed = bar.add_task(title, total=length), monotonic()
+        for done, item in enumerate(items, start=1):
             yield item
             bar.advance(task)
+            if not console.is_terminal and monotonic() - printed >= LOG_SECONDS:
+                console.print(f"{title}: {done:,} of {length:,}", markup=False, highlight=False)
+                printed = monotonic()
 
 
 class TrainingBar:

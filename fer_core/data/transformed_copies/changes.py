@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
 
+from fer_core.luma import LUMA
+
 Picture = NDArray[np.uint8]
 Change = Callable[[Picture, np.random.Generator], Picture]
 
@@ -85,7 +87,7 @@ def to_grey(picture: Picture, random: np.random.Generator) -> Picture:
     """Returns a grey picture of the same shape, by luma or by the mean of the channels."""
     if picture.ndim == 2:
         return picture
-    weights = np.array([0.299, 0.587, 0.114] if random.random() < 0.5 else [1 / 3] * 3)
+    weights = np.array(LUMA if random.random() < 0.5 else [1 / 3] * 3)
     return _rounded(np.repeat((picture @ weights)[..., None], 3, axis=2))
 
 

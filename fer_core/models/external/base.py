@@ -5,26 +5,32 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any, Protocol
 
+import torch
 from torch import Tensor, nn
 
 from fer_core.config import ModelConfig
+from fer_core.luma import LUMA
 from fer_core.models.registry import Adapt, Rgb
 
 
 class LogitsOnly(nn.Module):
     """Wraps a transformers classifier to take three channels and return only logits.
 
-    A classifier of one channel receives their mean.
+    A classifier of one channel receives their luma.
     """
+
+    _luma: Tensor
 
     def __init__(self, classifier: nn.Module) -> None:
         super().__init__()
         self.model = classifier
         self._grey = getattr(classifier.config, "num_channels", 3) == 1
+        weights = torch.tensor(LUMA).view(1, 3, 1, 1)
+        self.register_buffer("_luma", weights, persistent=False)
 
     def forward(self, images: Tensor) -> Tensor:
         """Maps (N, 3, S, S) to logits (N, K)."""
-        inputs = images.mean(dim=1, keepdim=True) if self._grey else images
+        inputs = (images * self._luma).sum(dim=1, keepdim=True) if self._grey else images
         logits: Tensor = self.model(pixel_values=inputs).logits
         return logits
 
