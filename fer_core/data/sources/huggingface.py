@@ -4,12 +4,11 @@ Parquet files need no further packages. `save_to_disk` folders and the hub need 
 `datasets` package: `pip install ferscope[hf]`.
 """
 
-import json
 import math
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import islice
 from pathlib import Path, PurePosixPath
@@ -17,7 +16,6 @@ from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
-import pyarrow.parquet as pq
 import yaml
 from PIL import Image
 
@@ -26,6 +24,7 @@ from fer_core.data.sources.base import FileStat, Origin, Sample, SampleEntry, Sk
 from fer_core.data.sources.class_folders import several
 from fer_core.data.sources.class_names import ClassNames
 from fer_core.data.sources.files import COLOUR_SAMPLE, is_coloured
+from fer_core.data.sources.parquet_files import class_names, named, open_parquet
 from fer_core.data.sources.pixels import parse_pixels
 from fer_core.data.sources.split_names import require_known, split_in, split_of
 from fer_core.data.sources.tables import (
@@ -268,12 +267,29 @@ def _read_facts(parts: Sequence[_Rows], names: Sequence[str], columns: Columns) 
 
 
 @dataclass(frozen=True)
+class _Card:
+    """Facts of the header of a dataset card.
+
+    Attributes:
+        licence: Name of the licence; empty if unknown.
+        classes: Class names by column, in the order of their numbers.
+    """
+
+    licence: str = ""
+    classes: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class _Parquet:
     """Parquet files of one split; only one batch of rows is in memory."""
 
     tree: FileTree
     files: tuple[str, ...]
-    licence: str
+    card: _Card = _Card()
+
+    @property
+    def licence(self) -> str:
+        return self.card.licence
 
     @cached_property
     def columns(self) -> Sequence[str]:
@@ -287,12 +303,13 @@ class _Parquet:
         for file in self.files:
             opened = self.opened(file)
             groups, start = _groups_from(opened.metadata, start)
-            names = _class_names(opened.schema_arrow, label)  # each file has its own class numbers
+            # each file has its own class numbers
+            names = class_names(opened.schema_arrow, label) or self.card.classes.get(label)
             for batch in opened.iter_batches(_BATCH, groups, list(columns)) if groups else ():
                 skip = min(start, len(batch))
                 start -= skip
                 for row in batch.slice(skip).to_pylist():
-                    yield row | {label: _named(row[label], names)} if label in row else row
+                    yield row | {label: named(row[label], names)} if label in row else row
 
     def stats(self) -> Iterator[FileStat]:
         return self.tree.stats(self.files)
@@ -303,13 +320,7 @@ class _Parquet:
         Raises:
             DataError: If it is not a parquet file.
         """
-        name = PurePosixPath(file).name
-        try:
-            if self.tree.root is not None:
-                return pq.ParquetFile(self.tree.root / file)
-            return pq.ParquetFile(self.tree.open(file))
-        except Exception as error:  # pyarrow raises several exception types
-            raise DataError(f"{name} cannot be read as a parquet file ({error}).") from error
+        return open_parquet(self.tree, file)
 
 
 @dataclass(frozen=True)
@@ -339,7 +350,7 @@ class _Loaded:
                 raw = raw.cast_column(column, datasets.Image(decode=False))
         names = getattr(self.data.features.get(label), "names", None)
         for row in raw:
-            yield row | {label: _named(row[label], names)} if label in row else dict(row)
+            yield row | {label: named(row[label], names)} if label in row else dict(row)
 
     def stats(self) -> Iterator[FileStat]:
         for file in self.data.cache_files:
@@ -359,22 +370,6 @@ def _groups_from(metadata: Any, start: int) -> tuple[list[int], int]:  # noqa: A
     return [], start
 
 
-def _class_names(schema: Any, column: str) -> Sequence[str] | None:  # noqa: ANN401 (untyped)
-    """Reads the names from the features that `datasets` writes into a parquet file's schema."""
-    text = (schema.metadata or {}).get(b"huggingface")
-    if text is None:
-        return None
-    feature = json.loads(text).get("info", {}).get("features", {}).get(column, {})
-    return feature.get("names") if isinstance(feature, dict) else None
-
-
-def _named(value: object, names: Sequence[str] | None) -> object:
-    """Returns the name of a numbered class if it is known, else the value."""
-    if names is None or not isinstance(value, int) or not 0 <= value < len(names):
-        return value
-    return names[value]
-
-
 def is_saved_dataset(path: Path) -> bool:
     """Whether a folder was written by `save_to_disk` of the `datasets` package."""
     return any((path / name).is_file() for name in ("dataset_dict.json", "state.json"))
@@ -385,7 +380,7 @@ def _open(location: str | FileTree) -> Mapping[str, _Rows]:
         return _parquet_splits(location)
     path = Path(location)
     if path.is_file() and not is_archive(path):
-        return {"train": _Parquet(file_tree(path), (path.name,), "")}
+        return {"train": _Parquet(file_tree(path), (path.name,))}
     if path.exists():
         if path.is_dir() and is_saved_dataset(path):
             return _load(lambda datasets: datasets.load_from_disk(str(path)), location)
@@ -427,7 +422,7 @@ def _parquet_splits(tree: FileTree) -> Mapping[str, _Rows]:
             f"{tree.shown} holds no parquet file. Give the folder that the dataset was downloaded "
             "or saved to."
         )
-    licence = _card_licence(tree)
+    card = _read_card(tree)
     sets = {_set_of(file): file.rpartition("/")[0] for file in files}
     if len(sets) > 1:
         raise DataError(several(tree, dict.fromkeys(sets.values(), "parquet files")))
@@ -435,10 +430,9 @@ def _parquet_splits(tree: FileTree) -> Mapping[str, _Rows]:
     for file in files:
         by_split.setdefault(_split_name(file), []).append(file)
     if set(by_split) == {""}:  # numbered parts of one table
-        return {"train": _Parquet(tree, tuple(files), licence)}
+        return {"train": _Parquet(tree, tuple(files), card)}
     return {
-        name or "(unnamed)": _Parquet(tree, tuple(names), licence)
-        for name, names in by_split.items()
+        name or "(unnamed)": _Parquet(tree, tuple(names), card) for name, names in by_split.items()
     }
 
 
@@ -458,17 +452,36 @@ def _split_name(file: str) -> str:
     return "" if stem.lower() in ("", "part", "data", "shard", "file", "default") else stem.lower()
 
 
-def _card_licence(tree: FileTree) -> str:
-    """Returns the licence in the header of a dataset card, or an empty text."""
+def _read_card(tree: FileTree) -> _Card:
+    """Reads the header of a dataset card; an empty or damaged one has no facts."""
     if "README.md" not in tree.names:
-        return ""
+        return _Card()
     parts = tree.text("README.md").split("---", 2)
     try:
         head = yaml.safe_load(parts[1]) if len(parts) == 3 else None
     except yaml.YAMLError:
-        return ""
-    licence = head.get("license", "") if isinstance(head, dict) else ""
-    return ", ".join(map(str, licence)) if isinstance(licence, list) else str(licence)
+        return _Card()
+    if not isinstance(head, dict):
+        return _Card()
+    licence = head.get("license", "")
+    text = ", ".join(map(str, licence)) if isinstance(licence, list) else str(licence)
+    return _Card(text, _card_classes(head.get("dataset_info")))
+
+
+def _card_classes(info: object) -> dict[str, list[str]]:
+    """Returns the class names by column; a column that differs between configurations has none."""
+    read: dict[str, list[list[str]]] = {}
+    for config in info if isinstance(info, list) else [info]:
+        features = config.get("features") if isinstance(config, dict) else None
+        for feature in features if isinstance(features, list) else []:
+            try:
+                names = feature["dtype"]["class_label"]["names"]
+                numbered = {int(number): str(name) for number, name in names.items()}
+                listed = [numbered[number] for number in range(len(numbered))]
+                read.setdefault(str(feature["name"]), []).append(listed)
+            except (AttributeError, KeyError, TypeError, ValueError):
+                continue  # another type, or not as `datasets` writes it
+    return {column: first for column, (first, *more) in read.items() if more == [first] * len(more)}
 
 
 def _image_column(columns: Sequence[str], name: str | None, location: str) -> str:

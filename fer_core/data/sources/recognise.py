@@ -22,6 +22,7 @@ from fer_core.data.sources.fer2013_folder import is_fer2013_name
 from fer_core.data.sources.ferplus_folder import find_vote_lists
 from fer_core.data.sources.files import is_image
 from fer_core.data.sources.huggingface import is_saved_dataset
+from fer_core.data.sources.parquet_files import lists_pictures
 from fer_core.data.sources.pixels import find_pixel_tables
 from fer_core.data.sources.rafdb import find_rafdb_lists, is_rafdb_name
 from fer_core.data.sources.subjects import naming_of
@@ -128,7 +129,7 @@ def recognise_location(
         return Recognition(form, f"{name} is {_PUBLISHED[form][1]}")
     if tree.root is not None and is_saved_dataset(tree.root):
         return Recognition("huggingface", "the folder was written by `save_to_disk`")
-    parquet = [name for name in tree.files if name.lower().endswith(".parquet")]
+    parquet = [name for name in tree.files if _holds_pictures(tree, name)]
     pixels = find_pixel_tables(tree)
     pictured = [folders for folders in find_class_folders(tree) if folders.says_classes]
     if parquet or pixels:
@@ -148,7 +149,7 @@ def recognise_location(
 
 
 def _recognise_file(tree: FileTree, name: str) -> Recognition:
-    if name.lower().endswith(".parquet"):
+    if _holds_pictures(tree, name):
         return Recognition("huggingface", "it is a parquet file")
     if find_affectnet_lists(tree):
         return Recognition("affectnet", f"{name} has the header of AffectNet's lists")
@@ -163,8 +164,14 @@ def _recognise_file(tree: FileTree, name: str) -> Recognition:
     return Recognition("fer2013", f"{name} is a csv")
 
 
+def _holds_pictures(tree: FileTree, name: str) -> bool:
+    return name.lower().endswith(".parquet") and not lists_pictures(tree, name)
+
+
 def _may_be_pixels(tree: FileTree, name: str) -> bool:
     """Whether a table has no image column, so that a message about pixels is more useful."""
+    if name.lower().endswith(".parquet"):
+        return False
     first = tree.text(name, 4096).partition("\n")[0].lower()
     return "pixels" in first or ("emotion" in first and "usage" in first)
 

@@ -1,7 +1,7 @@
 """Annotation tables: columns of images, labels, splits and persons.
 
-A table is a csv, tsv or jsonl file with a header, or a list (`path label`, one per line) without
-one.
+A table is a csv, tsv, jsonl or parquet file with a header, or a list (`path label`, one per line)
+without one.
 """
 
 import io
@@ -16,12 +16,13 @@ import pandas as pd
 
 from fer_core.data.sources.class_names import code_of, emotion_of
 from fer_core.data.sources.files import is_image
+from fer_core.data.sources.parquet_files import read_picture_list
 from fer_core.data.sources.picture_index import PictureIndex
 from fer_core.data.sources.split_names import split_of
 from fer_core.data.sources.tree import FileTree
 from fer_core.errors import DataError
 
-TABLE_SUFFIXES = (".csv", ".tsv", ".txt", ".lst", ".list", ".jsonl")
+TABLE_SUFFIXES = (".csv", ".tsv", ".txt", ".lst", ".list", ".jsonl", ".parquet")
 IMAGE_COLUMNS = (
     "filename", "file", "filepath", "path", "pth", "imagepath", "imgpath", "imagename", "imgname",
     "image", "img", "picture", "face", "subdirectoryfilepath", "name", "imageid", "id",
@@ -291,19 +292,7 @@ def read_annotations(
     Raises:
         DataError: If the named column is missing, or the file cannot be read.
     """
-    head = tree.text(name, 2**16)
-    lines = [line for line in head.splitlines() if line.strip()][:50]
-    if not lines or "\0" in head:
-        return None
-    if name.lower().endswith(".jsonl"):
-        rows, bad_lines = _json_rows(tree.text(name, _MOST_BYTES)), 0
-        header = True
-    else:
-        separator = _separator(lines)
-        if separator is None:
-            return None
-        header = _has_header(lines, separator)
-        rows, bad_lines = _read(tree.text(name, _MOST_BYTES), separator, header=header)
+    rows, header, bad_lines = _read_cells(tree, name)
     if rows is None or rows.empty:
         return None
     rows = _without_one_hot(rows) if header else rows
@@ -313,6 +302,24 @@ def read_annotations(
         else _image_column(rows, index, name)
     )
     return None if column is None else AnnotationTable(name, rows, column, header, bad_lines)
+
+
+def _read_cells(tree: FileTree, name: str) -> tuple[pd.DataFrame | None, bool, int]:
+    """Returns a file's cells, whether it has a header, and the number of lines left out."""
+    if name.lower().endswith(".parquet"):
+        return read_picture_list(tree, name), True, 0
+    head = tree.text(name, 2**16)
+    lines = [line for line in head.splitlines() if line.strip()][:50]
+    if not lines or "\0" in head:
+        return None, False, 0
+    if name.lower().endswith(".jsonl"):
+        return _json_rows(tree.text(name, _MOST_BYTES)), True, 0
+    separator = _separator(lines)
+    if separator is None:
+        return None, False, 0
+    header = _has_header(lines, separator)
+    rows, bad_lines = _read(tree.text(name, _MOST_BYTES), separator, header=header)
+    return rows, header, bad_lines
 
 
 def _without_one_hot(rows: pd.DataFrame) -> pd.DataFrame:

@@ -1,0 +1,128 @@
+"""Parquet files that list pictures, and class names of dataset cards."""
+
+from collections.abc import Mapping, Sequence
+from io import BytesIO
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+
+from fer_core.data.sources.base import Sample, Source
+from fer_core.data.sources.formats import open_dataset
+from fer_core.errors import DataError
+
+NAMES = ["happy", "angry", "sad"]
+
+
+def jpeg(path: Path, level: int) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("L", (48, 48), level).save(path)
+
+
+def labels_of(source: Source) -> dict[int, tuple[str | None, str | None]]:
+    """Returns label and split by the grey level of the picture."""
+    return {
+        int(item.image.mean()): (item.label, item.split)
+        for item in source
+        if isinstance(item, Sample)
+    }
+
+
+@pytest.mark.parametrize("whole_folder", [True, False])
+def test_a_parquet_file_of_paths_is_a_list(tmp_path: Path, whole_folder: bool) -> None:
+    for number in range(3):
+        jpeg(tmp_path / f"imgs/{number}.png", 10 * number)
+    table = {
+        "path": [f"imgs/{n}.png" for n in range(3)],
+        "emotion": NAMES,
+        "split": ["train", "val", "test"],
+    }
+    pq.write_table(pa.table(table), tmp_path / "labels.parquet")
+    opened = open_dataset(str(tmp_path if whole_folder else tmp_path / "labels.parquet"))
+    assert opened.form == "list"
+    assert labels_of(opened.reader) == {
+        0: ("happy", "train"), 10: ("angry", "validation"), 20: ("sad", "test"),
+    }  # fmt: skip
+
+
+def test_images_that_are_not_embedded_are_read_beside_the_file(tmp_path: Path) -> None:
+    for number in range(3):
+        jpeg(tmp_path / f"imgs/{number}.png", 10 * number)
+    image = pa.array(
+        [{"bytes": None, "path": f"imgs/{n}.png"} for n in range(3)],
+        pa.struct({"bytes": pa.binary(), "path": pa.string()}),
+    )
+    features = '{"info": {"features": {"label": {"names": ["happy", "angry", "sad"]}}}}'
+    table = pa.table({"image": image, "label": [2, 0, 1]})
+    pq.write_table(
+        table.replace_schema_metadata({"huggingface": features}), tmp_path / "train.parquet"
+    )
+    opened = open_dataset(str(tmp_path))
+    assert opened.form == "list"
+    assert labels_of(opened.reader) == {
+        0: ("sad", "train"), 10: ("happy", "train"), 20: ("angry", "train"),
+    }  # fmt: skip
+
+
+def test_embedded_images_are_not_read_from_files_of_their_names(tmp_path: Path) -> None:
+    path = tmp_path / "train.parquet"
+    embedded(path, [0, 1], {"filename": ["a.jpg", "b.jpg"], "emotion": ["sad", "happy"]})
+    opened = open_dataset(str(tmp_path))
+    assert opened.form == "huggingface"
+    assert labels_of(opened.reader) == {0: ("sad", None), 10: ("happy", None)}
+
+
+def embedded(
+    path: Path, labels: list[int], columns: Mapping[str, Sequence[str]] | None = None
+) -> None:
+    cells = []
+    for level in range(len(labels)):
+        buffer = BytesIO()
+        Image.new("L", (48, 48), 10 * level).save(buffer, "PNG")
+        cells.append({"bytes": buffer.getvalue(), "path": f"{level}.png"})
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pq.write_table(pa.table({"image": cells, **(columns or {"label": labels})}), path)
+
+
+CLASSES = """
+  - name: label
+    dtype:
+      class_label:
+        names:
+          '0': {}
+          '1': {}
+"""
+
+
+def card(*features: str) -> str:
+    configs = "".join(f"- config_name: c{n}\n  features:{text}" for n, text in enumerate(features))
+    return f"---\nlicense: mit\ndataset_info:\n{configs}---\n# Faces\n"
+
+
+def test_class_names_are_read_from_the_dataset_card(tmp_path: Path) -> None:
+    embedded(tmp_path / "data/train-00000-of-00001.parquet", [1, 0, 1])
+    (tmp_path / "README.md").write_text(card(CLASSES.format("sad", "happy")))
+    source = open_dataset(str(tmp_path)).reader
+    assert source.origin.licence == "mit"
+    assert [label for label, _ in labels_of(source).values()] == ["happy", "sad", "happy"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        card(CLASSES.format("sad", "happy"), CLASSES.format("happy", "sad")),  # which of them?
+        card(CLASSES.format("sad", "happy").replace("'1'", "'2'")),
+        card("\n  - name: label\n    dtype: int64\n"),
+        "---\ndataset_info: [7, {features: 3}]\n---\n",
+        "---\n- a list\n---\n",
+    ],
+)
+def test_a_card_without_clear_names_leaves_numbers_to_be_asked_about(
+    tmp_path: Path, text: str
+) -> None:
+    embedded(tmp_path / "train.parquet", [1, 0])
+    (tmp_path / "README.md").write_text(text)
+    with pytest.raises(DataError, match="--codes"):
+        open_dataset(str(tmp_path))
