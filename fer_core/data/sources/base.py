@@ -28,6 +28,7 @@ Format = Literal[
     "list",
     "yolo",
     "huggingface",
+    "arrays",
     "synthetic",
 ]
 FORMATS: tuple[str, ...] = get_args(Format)

@@ -17,6 +17,7 @@ from fer_core.data.sources.affectnet import (
     find_affectnet_lists,
 )
 from fer_core.data.sources.annotated import AnnotatedSource, find_tables, is_affectnet_table
+from fer_core.data.sources.arrays import ArraysSource
 from fer_core.data.sources.base import FORMATS, SYNTHETIC, Source
 from fer_core.data.sources.ckplus import CkPlusSource
 from fer_core.data.sources.class_names import ClassNames
@@ -289,5 +290,6 @@ _OPENERS: Mapping[str, Callable[[_Request], Source]] = {
     "list": _list,
     "yolo": lambda request: YoloSource(request.tree_location.tree, request.names),
     "huggingface": _huggingface,
+    "arrays": lambda request: ArraysSource(request.tree_location.tree, request.names),
     "synthetic": _synthetic,
 }

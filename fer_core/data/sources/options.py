@@ -104,6 +104,12 @@ class HuggingFaceOptions(_Table):
     format: Literal["huggingface"]
 
 
+class ArraysOptions(_Classes):
+    """NumPy arrays."""
+
+    format: Literal["arrays"]
+
+
 class SyntheticOptions(ReaderOptions):
     """Drawn faces."""
 
@@ -116,7 +122,8 @@ class SyntheticOptions(ReaderOptions):
 
 READERS: tuple[type[ReaderOptions], ...] = (
     Fer2013Options, FerPlusOptions, AffectNetOptions, RafDbOptions, ExpwOptions, NamedFilesOptions,
-    FolderOptions, ListOptions, YoloOptions, HuggingFaceOptions, SyntheticOptions,
+    FolderOptions, ListOptions, YoloOptions, HuggingFaceOptions, ArraysOptions,
+    SyntheticOptions,
 )  # fmt: skip
 
 
@@ -159,6 +166,7 @@ AnyReaderOptions = Annotated[
     | Annotated[ListOptions, Tag("list")]
     | Annotated[YoloOptions, Tag("yolo")]
     | Annotated[HuggingFaceOptions, Tag("huggingface")]
+    | Annotated[ArraysOptions, Tag("arrays")]
     | Annotated[SyntheticOptions, Tag("synthetic")]
     | Annotated[RecognisedOptions, Tag(RECOGNISED)],
     Discriminator(tag),

@@ -13,6 +13,7 @@ from fer_core.data.sources.annotated import (
     table_counts,
     unused_tables,
 )
+from fer_core.data.sources.arrays import find_arrays
 from fer_core.data.sources.base import SYNTHETIC
 from fer_core.data.sources.ckplus import find_ckplus_labels
 from fer_core.data.sources.class_folders import find_class_folders, several
@@ -129,28 +130,46 @@ def recognise_location(
         return Recognition(form, f"{name} is {_PUBLISHED[form][1]}")
     if tree.root is not None and is_saved_dataset(tree.root):
         return Recognition("huggingface", "the folder was written by `save_to_disk`")
-    parquet = [name for name in tree.files if _holds_pictures(tree, name)]
-    pixels = find_pixel_tables(tree)
-    pictured = [folders for folders in find_class_folders(tree) if folders.says_classes]
-    if parquet or pixels:
-        candidates = dict.fromkeys(pixels, "csv of pixels")
-        if parquet:
-            candidates[parquet[0].rpartition("/")[0]] = f"{len(parquet)} parquet files"
-        candidates |= {f.root: f"{f.images:,} images in class folders" for f in pictured}
-        candidates |= dict.fromkeys(_archives(tree), "an archive; unpack it first")
-        if len(candidates) > 1:
-            raise DataError(several(tree, candidates))
-        if parquet:
-            return Recognition("huggingface", f"there are {len(parquet)} parquet files")
-        return Recognition("fer2013", f"{pixels[0]} has a column of pixels")
+    if tables := _recognise_tables(tree):
+        return tables
     if pairs := find_labelled_pictures(tree):
         return Recognition("yolo", f"{len(pairs):,} images have label files in YOLO's form")
     return _recognise_pictures(tree, columns or Columns(), annotation)
 
 
+def _recognise_tables(tree: FileTree) -> Recognition | None:
+    """Recognises files that hold many images each: parquet, csv of pixels, arrays.
+
+    Raises:
+        DataError: If there are several datasets.
+    """
+    readings: dict[str, tuple[str, Recognition]] = {}
+    for name in find_pixel_tables(tree):
+        reading = Recognition("fer2013", f"{name} has a column of pixels")
+        readings[name] = ("csv of pixels", reading)
+    for pair in find_arrays(tree)[:1]:
+        reason = f"{pair.images.path} and {pair.labels.path} are arrays"
+        readings[pair.images.path] = ("arrays of images", Recognition("arrays", reason))
+    if parquet := [name for name in tree.files if _holds_pictures(tree, name)]:
+        reading = Recognition("huggingface", f"there are {len(parquet)} parquet files")
+        readings[parquet[0].rpartition("/")[0]] = (f"{len(parquet)} parquet files", reading)
+    if not readings:
+        return None
+    candidates = {name: kind for name, (kind, _) in readings.items()}
+    for folders in find_class_folders(tree):
+        if folders.says_classes:
+            candidates[folders.root] = f"{folders.images:,} images in class folders"
+    candidates |= dict.fromkeys(_archives(tree), "an archive; unpack it first")
+    if len(candidates) > 1:
+        raise DataError(several(tree, candidates))
+    return next(reading for _, reading in readings.values())
+
+
 def _recognise_file(tree: FileTree, name: str) -> Recognition:
     if _holds_pictures(tree, name):
         return Recognition("huggingface", "it is a parquet file")
+    if name.lower().endswith(".npy"):
+        raise DataError(f"{name} is one array. Give the folder that holds images and labels.")
     if find_affectnet_lists(tree):
         return Recognition("affectnet", f"{name} has the header of AffectNet's lists")
     if PurePosixPath(name).name == "list_patition_label.txt":

@@ -309,6 +309,18 @@ def open_tree(path: Path) -> FileTree:
         ) from error
 
 
+def nested_zip(tree: FileTree, name: str) -> FileTree:
+    """Lists a zip file that is in a tree.
+
+    Raises:
+        DataError: If it is damaged or exceeds a limit.
+    """
+    try:
+        return _zip_tree(Path(printable(name)), tree.open(name))
+    except _DAMAGED as error:
+        raise DataError(f"{name} in {tree.shown} cannot be read ({error}).") from error
+
+
 def file_tree(path: Path) -> FileTree:
     """Returns a tree of one file and its folder, without listing the folder."""
     return FileTree(
