@@ -2,7 +2,7 @@
 
 import ast
 import json
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -144,10 +144,24 @@ def keep_onnx(source: Path, path: Path, network: OnnxNetwork) -> None:
         onnx.save(model, str(temporary))
 
 
-def classes_in_metadata(path: Path) -> tuple[str, ...]:
-    """Returns the class names that Ultralytics writes into an ONNX file, in output order.
+@dataclass(frozen=True)
+class OnnxMetadata:
+    """What other tools write into an ONNX file.
 
-    They are under `names`, as Python's text of a dict: `{0: 'angry', 1: 'happy'}`.
+    Attributes:
+        classes: Class names in output order; empty if the file has none.
+        is_ultralytics: Whether Ultralytics exported it; its classifiers take pixels in 0 to 1.
+    """
+
+    classes: tuple[str, ...] = ()
+    is_ultralytics: bool = False
+
+
+def read_metadata(path: Path) -> OnnxMetadata:
+    """Returns the metadata that other tools write into an ONNX file.
+
+    Ultralytics writes `author`, and the classes under `names` as Python's text of a dict:
+    `{0: 'angry', 1: 'happy'}`.
 
     Returns:
         Empty if the file has none, or declares its input and classes as this project's do.
@@ -157,18 +171,23 @@ def classes_in_metadata(path: Path) -> tuple[str, ...]:
     try:
         properties = onnx.load(str(path), load_external_data=False).metadata_props
     except Exception:  # protobuf does not export its DecodeError; `read_onnx` names the damage
-        return ()
+        return OnnxMetadata()
     texts = {entry.key: entry.value for entry in properties}
     if FACTS in texts or "names" not in texts:
-        return ()
+        return OnnxMetadata()
+    return OnnxMetadata(_listed(texts["names"]), texts.get("author") == "Ultralytics")
+
+
+def _listed(text: str) -> tuple[str, ...]:
+    """Returns the names in Python's text of a list, or of a dict by number; or an empty tuple."""
     try:
-        names = ast.literal_eval(texts["names"])
+        names = ast.literal_eval(text)
     except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
         return ()
     if isinstance(names, dict):
         names = [names.get(index) for index in range(len(names))]
-    listed = isinstance(names, list) and all(isinstance(name, str) for name in names)
-    return tuple(names) if listed else ()
+    is_list = isinstance(names, list) and all(isinstance(name, str) for name in names)
+    return tuple(names) if is_list else ()
 
 
 def _write(network: "Network", path: Path, weights_hash: str | None) -> None:

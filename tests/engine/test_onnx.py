@@ -11,7 +11,7 @@ from fer_core.data.transforms import Preprocessing
 from fer_core.engine import onnx as ours
 from fer_core.engine.distillation import Teacher
 from fer_core.engine.networks import Network
-from fer_core.engine.onnx import classes_in_metadata, export_onnx, exported_copy
+from fer_core.engine.onnx import OnnxMetadata, export_onnx, exported_copy, read_metadata
 from fer_core.engine.onnx_network import FACTS, OnnxInput, count_parameters, read_onnx
 from fer_core.engine.predict import predict_logits
 from fer_core.errors import ArtifactError, WeightsError
@@ -323,6 +323,7 @@ def test_names_in_the_metadata_are_read_without_running_code(tmp_path, propertie
     model = onnx.load(str(path))
     helper.set_model_props(model, properties)
     onnx.save(model, str(path))
-    assert classes_in_metadata(path) == expected
+    assert read_metadata(path).classes == expected
+    assert not read_metadata(path).is_ultralytics
     path.write_bytes(b"no network")
-    assert classes_in_metadata(path) == ()
+    assert read_metadata(path) == OnnxMetadata()

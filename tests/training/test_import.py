@@ -473,3 +473,26 @@ def test_classes_in_the_metadata_of_ultralytics_are_read(shop, tmp_path, capsys)
         pd.read_parquet(toy.benchmark.run(name).predictions_path) for name in ("named", "by_option")
     )
     pd.testing.assert_frame_equal(one, other)
+
+
+def test_a_file_of_ultralytics_takes_pixels_in_0_to_1(shop, tmp_path, capsys):
+    toy, run, _ = shop
+    path = stand_ins.onnx_net(tmp_path / "yolo.onnx", 7, ("n", 3, 48, 48), channels=3)
+    run("import", "toy", path, "--labels", ",".join(stand_ins.SHUFFLED), "--mean", "0",
+        "--std", "1", "--name", "with_options")  # fmt: skip
+    model = onnx.load(str(path))
+    names = str(dict(enumerate(stand_ins.SHUFFLED)))
+    onnx.helper.set_model_props(model, {"names": names, "author": "Ultralytics"})
+    onnx.save(model, str(path))
+    capsys.readouterr()
+    run("import", "toy", path)
+    text = " ".join(capsys.readouterr().out.split())
+    assert "it takes pixels in 0 to 1: --mean 0 --std 1." in text
+    assert "assumed" not in text
+    same = [
+        pd.read_parquet(toy.benchmark.run(name).predictions_path)
+        for name in ("yolo", "with_options")
+    ]
+    pd.testing.assert_frame_equal(*same)
+    run("import", "toy", path, "--mean", "0.5", "--std", "0.5", "--name", "other")
+    assert "takes pixels in 0 to 1" not in capsys.readouterr().out

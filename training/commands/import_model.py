@@ -282,17 +282,21 @@ def _import_table(request: _Request, benchmark: "BenchmarkDir", run: "RunDir") -
 def _import_onnx(
     request: _Request, benchmark: "BenchmarkDir", run: "RunDir", data: Path | None
 ) -> "RunDir":
-    from fer_core.engine.onnx import classes_in_metadata
+    from fer_core.engine.onnx import read_metadata
     from fer_core.engine.onnx_network import OnnxInput
     from fer_core.models.published import InputOptions
     from training.jobs.import_export import import_onnx
 
     options = request.options
-    labels = request.labels or classes_in_metadata(Path(request.source))
+    metadata = read_metadata(Path(request.source))
+    labels = request.labels or metadata.classes
     if (options != InputOptions() or request.bgr) and not labels:
         raise RecipeError("An .onnx file from elsewhere needs --labels, its classes in order.")
     if labels and not request.labels:
         _print(f"The file names its classes: --labels {','.join(labels)}.")
+    if metadata.is_ultralytics and options.mean is options.std is None:
+        options = replace(options, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
+        _print("Ultralytics exported the file, so it takes pixels in 0 to 1: --mean 0 --std 1.")
     declared = None
     if labels:
         declared = OnnxInput(options.image_size, options.mean, options.std, labels, bgr=request.bgr)
