@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from fer_core.data import quality, splits
 from fer_core.data.outliers import RULES, outliers
-from fer_core.data.plan import BalancePlan, OutlierRule, SplitPlan, TopUp
+from fer_core.data.plan import BalancePlan, OutlierRule, SplitPlan, TopUp, partly_split
 from fer_core.data.progress import Progress
 from fer_core.data.selection import SelectedSource
 from fer_core.data.sources.base import NO_MAJORITY, SPLITS
@@ -322,10 +322,7 @@ def _with_test(pool: _Pool, source_split: Texts, plan: SplitPlan) -> Texts:
     split = source_split.copy()
     missing = np.array([value is None or value != value for value in split], dtype=bool)
     if missing.any() and not missing.all():
-        raise DataError(
-            f"{pool.ids[int(np.argmax(missing))]} has no split while other images have one. Move "
-            "it into a split folder, or pass --split random."
-        )
+        raise DataError(partly_split(pool.ids[int(np.argmax(missing))], int(missing.sum())))
     if missing.any():
         split[:] = "train"
     if (split == "test").any():

@@ -173,6 +173,19 @@ class SplitPlan(_Frozen):
         return notes
 
 
+def partly_split(first: str, count: int) -> str:
+    """Returns the message on images without a split in a dataset with splits.
+
+    Args:
+        first: Id of the first of them.
+        count: Their number.
+    """
+    return (
+        f"Images without a split: {count:,}, {first} for one; others have one. Complete their "
+        "splits, remove them, or pass --split random."
+    )
+
+
 class TopUp(_Frozen):
     """Adds training images of one class from a source whose role is top-up."""
 

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fer_core.data.plan import PreparePlan, SplitPlan
+from fer_core.data.plan import PreparePlan, SplitPlan, partly_split
 from fer_core.data.selection import BEYOND_LIMIT, ClassFilter, SelectedSource, within_limit
 from fer_core.data.sources.base import SPLITS, Skipped, entries_of
+from fer_core.errors import DataError
 
 EXAMPLES = 5
 """Number of examples per class."""
@@ -53,7 +54,7 @@ def preview(source: SelectedSource, plan: SplitPlan) -> SourcePreview:
     """Returns the preview of a source, without decoding images if the format allows it.
 
     Raises:
-        DataError: If the mapping contains an unknown class.
+        DataError: If the mapping contains an unknown class, or only some images have a split.
     """
     names = ClassFilter(source)
     inside = within_limit(source, plan.seed)
@@ -62,6 +63,7 @@ def preview(source: SelectedSource, plan: SplitPlan) -> SourcePreview:
     left_out: Counter[str] = Counter(getattr(source.reader, "left_out", {}))
     skipped: dict[str, str] = {}
     groups: set[str] = set()
+    without_split: list[str] = []
     for item, inside_split in zip(entries_of(source.reader), np.asarray(inside), strict=True):
         if isinstance(item, Skipped):
             skipped[item.key] = item.reason
@@ -72,12 +74,16 @@ def preview(source: SelectedSource, plan: SplitPlan) -> SourcePreview:
             continue
         label = names.mapped_name(item.label) or "no label"
         counts.setdefault(label, Counter())[item.split or NO_SPLIT] += 1
+        if item.split is None:
+            without_split.append(item.key)
         if len(examples.setdefault(label, [])) < EXAMPLES:
             examples[label].append(item.key)
         if item.group is not None:
             groups.add(item.group)
     names.check()
     present = {split for row in counts.values() for split in row} - {NO_SPLIT}
+    if present and without_split and source.role == "all" and plan.by == "source":
+        raise DataError(partly_split(f"{source.title}/{without_split[0]}", len(without_split)))
     drawn = plan.notes(source.title, present) if source.role == "all" else []
     return SourcePreview(
         title=source.title,

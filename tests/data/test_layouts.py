@@ -437,6 +437,10 @@ REFUSED = [
             ("2 datasets", "fer2013", "ferplus")),
     Refused("a folder that holds an archive", lambda r: kaggle_zip(r / "y").parent,
             ("archive.zip",)),
+    Refused("splits of some images", lambda r: listed(
+        r, [["a.png", "sad", "train"], ["b.png", "happy", "test"], ["c.png", "sad", ""]],
+        file="t.csv", header=["file", "label", "split"], separator=","),
+        ("Images without a split: 1, ", "/c.png", "--split random")),
     Refused("a path that does not exist", lambda r: r / "nothing",
             ("does not exist", "--format huggingface")),
 ]  # fmt: skip

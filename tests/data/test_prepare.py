@@ -209,7 +209,9 @@ def test_samples_without_a_class_are_excluded(tmp_path: Path) -> None:
 
 def test_partly_missing_splits_are_refused(tmp_path: Path) -> None:
     items = [*split_source().items, *samples(noise(1, seed=9, side=SIDE), ["sad"], None, 12)]
-    with pytest.raises(DataError, match="list/0012 has no split while other images have one"):
+    with pytest.raises(
+        DataError, match="Images without a split: 1, list/0012 for one; others have one"
+    ):
         prepared(ListSource(items), tmp_path / "set")
 
 
