@@ -26,8 +26,10 @@ ALL_IMAGES = "All images"
 ALL_CLASSES = "all classes"
 SCORED_HELP = (
     "Leak-free leaves out test images with a duplicate in the original training or validation "
-    "data. Second labels are the other annotation of the same images: with FER+, the original "
-    "labels of FER2013, which other publications use."
+    "data. The remaining images have other class frequencies than test: compare the column "
+    "accuracy, test's class frequencies, with the accuracy on test. Second labels are the other "
+    "annotation of the same images: with FER+, the original labels of FER2013, which other "
+    "publications use."
 )
 _SEPARATOR = ": "
 

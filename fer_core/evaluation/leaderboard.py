@@ -20,7 +20,7 @@ from fer_core.evaluation.lineage import FindRun
 from fer_core.evaluation.predictions import Predictions, SplitPredictions, read_predictions
 from fer_core.evaluation.report import Report
 from fer_core.evaluation.run_evaluation import Evaluation, ScopeEvaluator
-from fer_core.evaluation.scope import TEST, Scope
+from fer_core.evaluation.scope import LEAK_FREE, TEST, Scope
 from fer_core.evaluation.significance import Comparison, compare_all, tiers
 from fer_core.evaluation.test_ledger import LineageReadings, lineage_readings
 from fer_core.records import BenchmarkInfo, RunInfo, shown_titles
@@ -373,6 +373,7 @@ def _entry(
             **_cost_values(run),
             **(robustness_values if scope.is_full_test else {}),
             **_framing_values(framing_table, scope),
+            **_leak_free_values(run.report, scope),
             "test_readings": float(readings.count),
         },
         history=_history(run.directory),
@@ -418,6 +419,13 @@ def _framing_values(table: pd.DataFrame | None, scope: Scope) -> dict[str, float
         return {}
     result = framing_shifts.summarise_framing(table, scope.framing_split)
     return {} if result is None else leaderboard_columns.framing_values(result)
+
+
+def _leak_free_values(report: Report, scope: Scope) -> dict[str, float]:
+    accuracy = report.leak_free_accuracy
+    if accuracy is None or scope.eval_set != LEAK_FREE or not scope.is_whole_set:
+        return {}
+    return {"standardised_accuracy": accuracy}
 
 
 def _efficiency(run: RunDir) -> Efficiency | None:

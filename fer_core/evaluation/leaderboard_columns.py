@@ -65,6 +65,12 @@ _ALL = (
         "Share of images that are classified correctly.",
     ),
     Column(
+        "standardised_accuracy", "accuracy, test's class frequencies", Group.QUALITY, Kind.SHARE,
+        True,
+        "Accuracy on the leak-free images with each class weighted by its frequency in test, which "
+        "makes it comparable with the accuracy on test.",
+    ),
+    Column(
         "macro_recall", "macro-recall", Group.QUALITY, Kind.SHARE, True,
         "Mean recall over classes; rare emotions count as much as frequent ones.",
     ),

@@ -54,6 +54,20 @@ def macro_recall(matrix: NDArray[np.int64]) -> float:
     return float(present.mean()) if len(present) else float("nan")
 
 
+def standardised_accuracy(matrix: NDArray[np.int64], counts: NDArray[np.int64]) -> float:
+    """Accuracy if the true classes had other frequencies (direct standardisation).
+
+    Args:
+        matrix: Confusion matrix, shape (K, K).
+        counts: Samples by class in the set whose frequencies are used, shape (K,).
+
+    Returns:
+        NaN if a class of that set has no samples in the matrix.
+    """
+    present = counts > 0
+    return float(recall(matrix)[present] @ counts[present] / counts.sum())
+
+
 def log_loss(truth: Indices, probabilities: Stored) -> float:
     """Mean negative log probability of the true class, in nats."""
     total = 0.0

@@ -150,6 +150,7 @@ def _results(facts: CardFacts) -> list[str]:
         "| --- | --- | --- | --- | --- | --- |",
         *(_row(name, metrics) for name, metrics in rows if metrics is not None),
         "",
+        *_leak_free(report),
         "| class (test) | images | recall | precision | F1 |",
         "| --- | --- | --- | --- | --- |",
     ]
@@ -165,6 +166,17 @@ def _results(facts: CardFacts) -> list[str]:
         "",
     ]
     return lines + _regression(facts.regression)
+
+
+def _leak_free(report: Report) -> list[str]:
+    accuracy = report.leak_free_accuracy
+    if accuracy is None or report.test_leak_free == report.test:
+        return []
+    return [
+        "The leak-free images have other class frequencies than test. With those of test, their "
+        f"accuracy is {accuracy:.1%}.",
+        "",
+    ]
 
 
 def _row(name: str, metrics: SplitMetrics) -> str:

@@ -147,6 +147,19 @@ class Report(Record):
     test: SplitMetrics
     test_leak_free: SplitMetrics | None
 
+    @property
+    def leak_free_accuracy(self) -> float | None:
+        """Accuracy on the leak-free images, each class weighted by its frequency in test.
+
+        The leak-free images have other class frequencies than test, so only this accuracy is
+        comparable with that on test. None if a class has no leak-free images.
+        """
+        if self.test_leak_free is None:
+            return None
+        counts = self.test.matrix.sum(axis=1)
+        value = metrics.standardised_accuracy(self.test_leak_free.matrix, counts)
+        return None if np.isnan(value) else value
+
 
 def split_metrics(predictions: SplitPredictions) -> SplitMetrics:
     """Returns the metrics of predictions; without any sample they are NaN."""

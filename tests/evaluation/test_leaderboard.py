@@ -142,3 +142,10 @@ def test_columns_of_a_runs_tables_are_filled(benchmark_copy):
     assert set(measured.values) <= set(COLUMNS)
     # robustness and framing were measured on the whole test split
     assert set(measured.values) - set(leak_free.values) == {*robust, *framing}
+    assert set(leak_free.values) - set(measured.values) == {"standardised_accuracy"}
+    report = leak_free.report
+    counts = report.test.matrix.sum(axis=1)
+    recalls = np.diag(report.test_leak_free.matrix) / report.test_leak_free.matrix.sum(axis=1)
+    assert leak_free.values["standardised_accuracy"] == pytest.approx(
+        (recalls * counts).sum() / counts.sum()
+    )

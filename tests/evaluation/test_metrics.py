@@ -20,6 +20,14 @@ def test_metrics_by_hand():
     assert metrics.macro_recall(MATRIX) == pytest.approx(0.625)
 
 
+def test_standardised_accuracy_by_hand():
+    # recalls 0.75 and 0.5: with frequencies of 1 to 3, (0.75 + 3 x 0.5) / 4
+    assert metrics.standardised_accuracy(MATRIX, np.array([10, 30, 0])) == pytest.approx(0.5625)
+    assert np.isnan(metrics.standardised_accuracy(MATRIX, np.array([1, 1, 1])))  # no third class
+    own = MATRIX.sum(axis=1)
+    assert metrics.standardised_accuracy(MATRIX, own) == pytest.approx(metrics.accuracy(MATRIX))
+
+
 def test_metrics_of_no_samples_are_nan():
     empty = np.zeros((3, 3), dtype=np.int64)
     assert np.isnan(metrics.accuracy(empty))

@@ -150,6 +150,9 @@ def test_results_have_a_row_for_each_set_and_class(facts):
     rows = [line for line in lines.splitlines() if line.startswith("| ")]
     sets = [row.split(" | ")[0] for row in rows[2:6]]
     assert sets == ["| test", "| test, leak-free", "| validation", "| test, second annotation"]
+    same = changed(facts, "test_leak_free", **dict(report.test))
+    assert "With those of test" not in model_card(same)
+    assert f"With those of test, their accuracy is {report.leak_free_accuracy:.1%}." in lines
     assert f"| {absent.label} | 0 |  |  |  |" in rows
     for row in report.test.classes[1:]:
         assert (

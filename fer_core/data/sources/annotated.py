@@ -13,7 +13,7 @@ from fer_core.data.sources.box_columns import box_columns
 from fer_core.data.sources.class_names import ClassNames, code_of, emotion_of
 from fer_core.data.sources.files import Box, ImageFile, ImageFiles, ShareBox, is_image, need_tree
 from fer_core.data.sources.picture_index import PictureIndex
-from fer_core.data.sources.split_names import require_known, split_in, split_of_path
+from fer_core.data.sources.split_names import require_known, split_in, split_of, split_of_path
 from fer_core.data.sources.tables import (
     NO_LABEL,
     AnnotationTable,
@@ -343,6 +343,7 @@ def _table_rows(index: PictureIndex, table: AnnotationTable, columns: Columns) -
     used = (table.image, label, split, *(boxes.names if boxes else ()))
     extras = extra_columns(rows, used) if table.header else {}
     splits = _row_splits(table, split)
+    folder_split = split_of(PurePosixPath(table.folder).name.partition("split=")[2])
     cells = rows.to_dict(orient="list")
     names = index.find_all(cells[table.image], table.folder, splits)
     for number, (cell, name) in enumerate(zip(cells[table.image], names, strict=True)):
@@ -355,7 +356,7 @@ def _table_rows(index: PictureIndex, table: AnnotationTable, columns: Columns) -
         yield _Row(
             name or cell,
             text_of(cells[label][number]),
-            splits[number] or (None if split else split_of_path(name or "")),
+            splits[number] or (None if split else split_of_path(name or "") or folder_split),
             None if is_unlabelled(person) else str(person),
             extras_of(values, extras),
             problem,

@@ -1,129 +1,53 @@
-"""NumPy arrays of images and labels: a `.npz` file, or several `.npy` files.
-
-Arrays are known by their shapes, not by their names: `X_train` and `y_train`, `images` and `labels`
-or `fdataX` and `flabels` are read alike. Only the split comes from a name.
-"""
+"""Datasets of NumPy arrays: a `.npz` file, or several `.npy` files."""
 
 import math
-import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.lib import format as npy
 from numpy.typing import NDArray
 from PIL import Image
 
-from fer_core.data.imaging import MIN_SIDE
-from fer_core.data.sources.base import FileStat, Origin, Sample, SampleEntry, Skipped, Split
-from fer_core.data.sources.class_names import ClassNames, emotion_of
+from fer_core.data.sources.array_files import (
+    MOST_FILES,
+    ArrayFile,
+    Pair,
+    array_files,
+    check_pairs,
+    find_pairs,
+)
+from fer_core.data.sources.base import FileStat, Origin, Sample, SampleEntry, Skipped
+from fer_core.data.sources.class_names import ClassNames, code_of, emotion_of
 from fer_core.data.sources.files import COLOUR_SAMPLE, is_coloured, need_tree
-from fer_core.data.sources.split_names import split_in, split_of_path
 from fer_core.data.sources.tables import NO_LABEL, is_unlabelled, text_of
-from fer_core.data.sources.tree import FileTree, nested_zip
+from fer_core.data.sources.tree import FileTree
 from fer_core.errors import DataError
 
-MOST_FILES = 100
-"""A folder with more `.npy` files holds one per image, which is another format."""
-
-_MOST_BYTES = 8 * 2**30
-_MOST_CLASSES = 100
-_SPLIT = re.compile(r"train|valid|val|test", re.IGNORECASE)
-_LABEL = re.compile(
-    r"(?i:label|emotion|expression|target)|^y|[_a-z0-9]Y$|_y$|y_?(?=train|val|test)"
-)
 _LAYOUT = "Give a .npz file, or a folder of .npy files, with one array of images and one of labels"
+_TOLERANCE = 1e-3
+"""Resizing and conversion move values beyond 0, 1 and 255 by rounding errors."""
 
-
-@dataclass(frozen=True)
-class ArrayFile:
-    """An array that was not read yet.
-
-    Attributes:
-        tree: The folder, archive or `.npz` file.
-        name: The file in it.
-        shape: Shape of the array.
-        dtype: Type of its values.
-        path: Name for messages and splits: that of a `.npz` file comes first.
-    """
-
-    tree: FileTree
-    name: str
-    shape: tuple[int, ...]
-    dtype: np.dtype[Any]
-    path: str
-
-    @property
-    def split(self) -> Split | None:
-        """The split that the array's name, its file or its folder names, in this order."""
-        parts = [PurePosixPath(part).stem for part in reversed(PurePosixPath(self.path).parts[-2:])]
-        for part in parts:
-            if (split := split_in(part)) is not None:
-                return split
-            if len(words := set(map(str.lower, _SPLIT.findall(part)))) == 1:  # modXtest, xtrain
-                return split_in(words.pop())
-        return split_of_path(self.path)
-
-    @property
-    def may_be_images(self) -> bool:
-        """Whether the array has the shape of images: (N, H, W), with channels, or (N, pixels)."""
-        if self.dtype.kind not in "uif" or not self.shape or not self.shape[0]:
-            return False
-        sides = [side for side in self.shape[1:] if side not in (1, 3, 4)]
-        if len(self.shape) == 2:
-            sides = [math.isqrt(count) for count in sides if math.isqrt(count) ** 2 == count] * 2
-        return len(self.shape) in (2, 3, 4) and len(sides) == 2 and min(sides) >= MIN_SIDE
-
-    @property
-    def may_be_labels(self) -> bool:
-        """Whether the array has a label for each row: (N,), (N, 1), or one column per class."""
-        if self.dtype.kind not in "uifbSU" or len(self.shape) not in (1, 2):
-            return False
-        return len(self.shape) == 1 or self.shape[1] <= _MOST_CLASSES
-
-    def load(self) -> NDArray[Any]:
-        """Reads the array.
-
-        Raises:
-            DataError: If it is too large or damaged.
-        """
-        if math.prod(self.shape) * self.dtype.itemsize > _MOST_BYTES:
-            raise DataError(
-                f"{self.path} is larger than {_MOST_BYTES >> 30} GiB. Give a part of it."
-            )
-        try:
-            if self.tree.root is not None:
-                return np.asarray(np.load(self.tree.root / self.name, mmap_mode="r"))
-            with self.tree.open(self.name) as file:
-                return npy.read_array(file, allow_pickle=False)
-        except Exception as error:  # numpy and zipfile raise several exception types
-            raise DataError(f"{self.path} cannot be read as an array ({error}).") from error
-
-
-@dataclass(frozen=True)
-class Pair:
-    """Images and labels of one split."""
-
-    images: ArrayFile
-    labels: ArrayFile
-    split: Split | None
+_Labels = list[str | None]
 
 
 class ArraysSource:
     """Images and labels in NumPy arrays.
 
-    Images are uint8, or numbers in 0 to 1 or 0 to 255, of shape (N, H, W), (N, H, W, C),
-    (N, C, H, W) or (N, pixels) of squares. Labels are names, numbers, or one column per class with
-    a single 1. An array of the classes' names, if there is one, names the numbers.
+    Arrays of images are known by their shape, arrays of labels by their name: `y_train`, `labels`,
+    `emotions`. Images are uint8, or numbers in 0 to 1 or 0 to 255, of shape (N, H, W),
+    (N, H, W, C), (N, C, H, W) or (N, pixels) of squares; three channels are red, green and blue.
+    Labels are names, numbers, or one column per class with a single 1. An array of the classes'
+    names, if there is one, names the numbers.
 
     Args:
-        location: A `.npz` file, or a folder or archive of `.npy` files.
+        location: A `.npz` file, or a folder or archive of `.npy` or `.npz` files.
         names: Interpretation of class names.
+        label: Name of the array of labels; by default it is searched for.
 
     Attributes:
         left_out: Number of images that are left out unread, by reason.
@@ -135,23 +59,28 @@ class ArraysSource:
 
     maps_names = True
 
-    def __init__(self, location: Path | FileTree, names: ClassNames | None = None) -> None:
+    def __init__(
+        self,
+        location: Path | FileTree,
+        names: ClassNames | None = None,
+        label: str | None = None,
+    ) -> None:
         self._tree = need_tree(location, _LAYOUT)
-        arrays = array_files(self._tree)
-        self._pairs = find_pairs(arrays)
+        arrays = array_files(self._tree, damaged_too=True)
+        self._pairs = find_pairs(arrays, label)
         if not self._pairs:
-            listed = ", ".join(f"{a.path} {a.shape}" for a in arrays[:8]) or "no array"
-            raise DataError(f"{self._tree.shown} holds {listed}. {_LAYOUT}.")
-        classes = _class_names(arrays)
-        self._labels = [_labels(pair.labels, classes) for pair in self._pairs]
-        self._starts = np.cumsum([0, *map(len, self._labels)])
+            raise DataError(_no_pair(self._tree, arrays))
+        notes = check_pairs(self._pairs, arrays)
+        labels = [_agreed(pair) for pair in self._pairs]
+        self._labels, more = _named(labels, _class_names(arrays))
         counts = Counter(label for part in self._labels for label in part if label is not None)
-        reading = (names or ClassNames()).read(counts, self._tree.shown)
+        shown_labels = ", ".join(pair.labels[0].path for pair in self._pairs)
+        reading = (names or ClassNames()).read(counts, f"{shown_labels} in {self._tree.shown}")
         self._meanings = reading.labels
         self.left_out = Counter(reading.left_out(counts))
         images = ", ".join(pair.images.path for pair in self._pairs)
-        labels = ", ".join(pair.labels.path for pair in self._pairs)
-        self.notes = [f"Images are read from {images}; labels from {labels}.", *reading.notes]
+        first = f"Images are read from {images}; labels from {shown_labels}."
+        self.notes = [first, *notes, *more, *reading.notes]
 
     @property
     def origin(self) -> Origin:
@@ -165,11 +94,11 @@ class ArraysSource:
 
     @cached_property
     def colour(self) -> bool:
-        """Whether one of the first 50 images of any split is not grey."""
+        """Whether one of 50 images of a split, evenly spaced, is not grey."""
         return any(
             is_coloured(Image.fromarray(image).convert("RGB"))
             for part in self._images
-            for image in part.rows(range(min(COLOUR_SAMPLE, len(part))))
+            for image in part.rows(np.linspace(0, len(part) - 1, COLOUR_SAMPLE, dtype=int).tolist())
         )
 
     def __len__(self) -> int:
@@ -217,6 +146,30 @@ class ArraysSource:
         return [_Images.read(pair.images) for pair in self._pairs]
 
 
+def find_arrays(tree: FileTree) -> list[Pair]:
+    """Returns the images and labels of each split of a tree; empty if it has none."""
+    return find_pairs(_arrays_of(tree))
+
+
+def has_arrays(tree: FileTree) -> bool:
+    """Whether a tree has NumPy files, also such that are not images with labels."""
+    return bool(_arrays_of(tree))
+
+
+def _arrays_of(tree: FileTree) -> list[ArrayFile]:
+    names = [name for name in tree.files if name.lower().endswith((".npy", ".npz"))]
+    return array_files(tree) if 0 < len(names) <= MOST_FILES else []
+
+
+def _no_pair(tree: FileTree, arrays: Sequence[ArrayFile]) -> str:
+    """Returns the message on arrays that are not images with labels; lists them."""
+    listed = ", ".join(f"{array.path} {array.shape}" for array in arrays[:8]) or "no array"
+    return (
+        f"{tree.shown} holds {listed}, and none of them are images with labels of the same number. "
+        f"{_LAYOUT}, named y or labels, or name it with --label."
+    )
+
+
 @dataclass(frozen=True)
 class _Images:
     """The images of an array.
@@ -234,7 +187,7 @@ class _Images:
         """Reads an array.
 
         Raises:
-            DataError: If its values are outside 0 to 255.
+            DataError: If its values are neither in 0 to 1 nor in 0 to 255.
         """
         values = file.load()
         if values.ndim == 2:
@@ -245,13 +198,16 @@ class _Images:
         if values.ndim == 4 and values.shape[3] == 1:
             values = values[..., 0]
         low, high = float(values.min()), float(values.max())
-        if not (0 <= low <= high <= 255):  # also NaN
+        is_share = values.dtype.kind == "f" and high <= 1 + _TOLERANCE
+        scale = 255.0 if is_share else 1.0
+        # nothing between: numbers up to 2 are neither shares nor the values of a photograph
+        if not (-_TOLERANCE * 255 / scale <= low and (is_share or 2 < high <= 255 + _TOLERANCE)):
             raise DataError(
                 f"{file.path} holds values from {low:.4g} to {high:.4g}, so it is not known how "
                 "they become pixels. Save the images before they are normalised: 0 to 255, or 0 "
-                "to 1."
+                "to 1 as floats."
             )
-        return cls(values, 255.0 if values.dtype.kind == "f" and high <= 1 else 1.0)
+        return cls(values, scale)
 
     def __len__(self) -> int:
         return len(self.values)
@@ -260,110 +216,74 @@ class _Images:
         """Yields images, uint8."""
         for row in rows:
             image = self.values[row]
-            if self.values.dtype == np.uint8 and self.scale == 1:
-                yield np.ascontiguousarray(image)
-            else:
-                yield np.rint(image.astype(np.float64) * self.scale).astype(np.uint8)
+            if image.dtype != np.uint8:
+                image = np.rint(image.astype(np.float64) * self.scale).clip(0, 255)
+            yield np.ascontiguousarray(image, dtype=np.uint8)
 
 
-def array_files(tree: FileTree) -> list[ArrayFile]:
-    """Returns the arrays of a tree, and those of its `.npz` files, by their headers.
-
-    Raises:
-        DataError: If a `.npz` file is damaged.
-    """
-    arrays = [array for name in tree.files if (array := _array(tree, name, name)) is not None]
-    for packed in tree.files:
-        if packed.lower().endswith(".npz"):
-            inner = nested_zip(tree, packed)
-            members = [(name, f"{packed}/{name}") for name in inner.files]
-            arrays += [a for name, path in members if (a := _array(inner, name, path)) is not None]
-    return arrays
-
-
-def find_arrays(tree: FileTree) -> list[Pair]:
-    """Returns the images and labels of each split of a tree; empty if it has none.
+def _agreed(pair: Pair) -> _Labels:
+    """Returns the labels of a split.
 
     Raises:
-        DataError: As `find_pairs`; or if a `.npz` file is damaged.
+        DataError: If several arrays may hold them and differ.
     """
-    names = [name for name in tree.files if name.lower().endswith((".npy", ".npz"))]
-    return find_pairs(array_files(tree)) if len(names) <= MOST_FILES else []
+    first, *others = map(_labels, pair.labels)
+    if any(other != first for other in others):
+        raise DataError(
+            f"{', '.join(array.path for array in pair.labels)} may all be the labels of "
+            f"{pair.images.path}, and they differ. Name one with --label."
+        )
+    return first
 
 
-def _array(tree: FileTree, name: str, path: str) -> ArrayFile | None:
-    if not name.lower().endswith(".npy"):
-        return None
-    try:
-        with tree.open(name) as file:
-            version = npy.read_magic(file)
-            read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
-            shape, _, dtype = read(file)
-    except (OSError, ValueError, DataError):
-        return None
-    return ArrayFile(tree, name, shape, dtype, path)
-
-
-def find_pairs(arrays: Sequence[ArrayFile]) -> list[Pair]:
-    """Returns the images and labels of each split; empty if there are none.
-
-    Raises:
-        DataError: If a split has several arrays of images, or several that may be its labels.
-    """
-    pairs: list[Pair] = []
-    for images in filter(lambda array: array.may_be_images, arrays):
-        others = [a for a in arrays if a.split == images.split and a is not images]
-        labels = [
-            a for a in others
-            if a.may_be_labels and not a.may_be_images and a.shape[0] == images.shape[0]
-        ]  # fmt: skip
-        named = [a for a in labels if _LABEL.search(PurePosixPath(a.name).stem)]
-        labels = named or labels
-        if not labels:
-            continue
-        if len(labels) > 1:
-            raise DataError(
-                f"{', '.join(a.path for a in labels)} may all be the labels of {images.path}. Keep "
-                "one of them."
-            )
-        if twin := next((pair for pair in pairs if pair.split == images.split), None):
-            raise DataError(
-                f"{twin.images.path} and {images.path} are both images of the same split. Keep one "
-                "of them, or name train, validation and test in their names."
-            )
-        pairs.append(Pair(images, labels[0], images.split))
-    return pairs
-
-
-def _class_names(arrays: Sequence[ArrayFile]) -> list[str]:
-    """Returns the classes' names, in the order of their numbers; empty if no array has them."""
-    for array in arrays:
-        if array.dtype.kind in "SU" and len(array.shape) == 1 and array.shape[0] <= _MOST_CLASSES:
-            names = [_decoded(value) for value in array.load()]
-            if len(set(names)) == len(names) and any(map(emotion_of, names)):
-                return names
-    return []
-
-
-def _labels(file: ArrayFile, classes: Sequence[str]) -> list[str | None]:
+def _labels(file: ArrayFile) -> _Labels:
     """Returns the class name or number of each row; None without a label.
 
     Raises:
-        DataError: If an array with a column per class is not one-hot.
+        DataError: If an array with a column per class has several in a row.
     """
     values = file.load()
     if values.ndim == 2 and values.shape[1] == 1:
         values = values[:, 0]
     if values.ndim == 2:
-        if not (np.isin(values, (0, 1)).all() and (values.sum(axis=1) == 1).all()):
+        chosen = values.astype(np.float64)
+        if not (np.isin(chosen, (0, 1)).all() and (chosen.sum(axis=1) <= 1).all()):
             raise DataError(
                 f"{file.path} has {values.shape[1]} columns, but not a single 1 in each row. Save "
-                "one label per image: values.argmax(axis=1)."
+                "one label per image."
             )
-        values = values.argmax(axis=1)
+        values = np.where(chosen.any(axis=1), chosen.argmax(axis=1), -1)
     texts = [text_of(_decoded(value)) for value in values.tolist()]
+    return [None if is_unlabelled(text) else text for text in texts]
+
+
+def _class_names(arrays: Sequence[ArrayFile]) -> list[str]:
+    """Returns the classes' names, in the order of their numbers; empty if no array has them."""
+    for array in arrays:
+        if array.dtype.kind in "SU" and len(array.shape) == 1 and array.shape[0] <= MOST_FILES:
+            names = [str(_decoded(value)) for value in array.load()]
+            emotions = {emotion_of(name) for name in names}
+            if None not in emotions and len(emotions) == len(names):
+                return names
+    return []
+
+
+def _named(parts: Sequence[_Labels], classes: Sequence[str]) -> tuple[list[_Labels], list[str]]:
+    """Returns the labels with the classes' names in place of numbers, and notes.
+
+    Numbers that start at 1 or exceed the names are kept: the names may belong to other numbers.
+    """
+    codes = {code_of(label) for part in parts for label in part if label is not None}
+    numbers = {code for code in codes if code is not None}
+    if not classes or None in codes:
+        return list(parts), []
+    if 0 not in numbers or max(numbers) >= len(classes):
+        return list(parts), [
+            f"The names {', '.join(classes)} are not used: the labels are the numbers "
+            f"{', '.join(map(str, sorted(numbers)))}, not 0 to {len(classes) - 1}."
+        ]
     named = {str(number): name for number, name in enumerate(classes)}
-    return [None if is_unlabelled(text) else named.get(text, text) for text in texts]
+    return [[label and named[str(code_of(label))] for label in part] for part in parts], []
 
 
 def _decoded(value: Any) -> Any:  # noqa: ANN401 (a cell of any type)

@@ -257,6 +257,14 @@ def _huggingface(request: _Request) -> Source:
     return HuggingFaceSource(path, request.names, request.columns)
 
 
+def _arrays(request: _Request) -> Source:
+    location = request.tree_location
+    tree = location.tree
+    if location.file is not None:  # a .npz file in an archive
+        tree = replace(tree, files=(location.file,))
+    return ArraysSource(tree, request.names, request.columns.label)
+
+
 def _synthetic(request: _Request) -> Source:
     from fer_core.data.sources.planted import PlantedSource  # slow to import
     from fer_core.data.sources.synthetic import SyntheticSource
@@ -290,6 +298,6 @@ _OPENERS: Mapping[str, Callable[[_Request], Source]] = {
     "list": _list,
     "yolo": lambda request: YoloSource(request.tree_location.tree, request.names),
     "huggingface": _huggingface,
-    "arrays": lambda request: ArraysSource(request.tree_location.tree, request.names),
+    "arrays": _arrays,
     "synthetic": _synthetic,
 }

@@ -239,8 +239,9 @@ class _Facts:
 
 
 def _read_facts(parts: Sequence[_Rows], names: Sequence[str], columns: Columns) -> _Facts:
-    simple = [name for name in names if all(name in rows.columns for rows in parts)]
-    head = pd.DataFrame([row for rows in parts for row in islice(rows.read(simple, ""), 2000)])
+    heads = [row for rows in parts for row in islice(rows.read(names, ""), 2000)]
+    simple = [name for name in names if not any(_is_nested(row[name]) for row in heads)]
+    head = pd.DataFrame([{name: row[name] for name in simple} for row in heads])
     head = head.astype("str") if len(head) else pd.DataFrame(columns=list(simple))
     where = "The dataset"
     label = label_column(head, columns.label, where)
@@ -264,6 +265,10 @@ def _read_facts(parts: Sequence[_Rows], names: Sequence[str], columns: Columns) 
         else [None] * len(table),
         extras=[extras_of(row, extras) for row in records],
     )
+
+
+def _is_nested(cell: object) -> bool:
+    return isinstance(cell, (list, dict, bytes))
 
 
 @dataclass(frozen=True)
@@ -304,7 +309,7 @@ class _Parquet:
             opened = self.opened(file)
             groups, start = _groups_from(opened.metadata, start)
             # each file has its own class numbers
-            names = class_names(opened.schema_arrow, label) or self.card.classes.get(label)
+            names = class_names(opened.schema_arrow, label) or self.card.classes.get(label) or None
             for batch in opened.iter_batches(_BATCH, groups, list(columns)) if groups else ():
                 skip = min(start, len(batch))
                 start -= skip
@@ -456,7 +461,7 @@ def _read_card(tree: FileTree) -> _Card:
     """Reads the header of a dataset card; an empty or damaged one has no facts."""
     if "README.md" not in tree.names:
         return _Card()
-    parts = tree.text("README.md").split("---", 2)
+    parts = re.split(r"^---[ \t]*$", tree.text("README.md"), maxsplit=2, flags=re.MULTILINE)
     try:
         head = yaml.safe_load(parts[1]) if len(parts) == 3 else None
     except yaml.YAMLError:
@@ -468,20 +473,26 @@ def _read_card(tree: FileTree) -> _Card:
     return _Card(text, _card_classes(head.get("dataset_info")))
 
 
-def _card_classes(info: object) -> dict[str, list[str]]:
+def _card_classes(info: object) -> dict[str, Sequence[str]]:
     """Returns the class names by column; a column that differs between configurations has none."""
-    read: dict[str, list[list[str]]] = {}
+    read: dict[str, list[Sequence[str]]] = {}
     for config in info if isinstance(info, list) else [info]:
         features = config.get("features") if isinstance(config, dict) else None
         for feature in features if isinstance(features, list) else []:
-            try:
-                names = feature["dtype"]["class_label"]["names"]
-                numbered = {int(number): str(name) for number, name in names.items()}
-                listed = [numbered[number] for number in range(len(numbered))]
-                read.setdefault(str(feature["name"]), []).append(listed)
-            except (AttributeError, KeyError, TypeError, ValueError):
-                continue  # another type, or not as `datasets` writes it
+            if isinstance(feature, dict) and "name" in feature:
+                read.setdefault(str(feature["name"]), []).append(_feature_names(feature))
     return {column: first for column, (first, *more) in read.items() if more == [first] * len(more)}
+
+
+def _feature_names(feature: Mapping[str, Any]) -> Sequence[str]:
+    """Returns the class names of a feature, in the order of their numbers; empty without any."""
+    try:
+        names = feature["dtype"]["class_label"]["names"]
+        pairs = enumerate(names) if isinstance(names, list) else names.items()
+        numbered = {int(number): str(name) for number, name in pairs}
+        return [numbered[number] for number in range(len(numbered))]
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return []  # another type, or not as `datasets` writes it
 
 
 def _image_column(columns: Sequence[str], name: str | None, location: str) -> str:

@@ -108,6 +108,7 @@ class ArraysOptions(_Classes):
     """NumPy arrays."""
 
     format: Literal["arrays"]
+    label: str | None = Field(default=None, description="array of labels")
 
 
 class SyntheticOptions(ReaderOptions):

@@ -1,18 +1,24 @@
 """Parquet files: opening them, their class names, and lists of picture files."""
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
-from typing import Any
+from typing import Any, Literal
 
+import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 
-from fer_core.data.imaging import MIN_SIDE
+from fer_core.data.imaging import MIN_SIDE, open_picture
 from fer_core.data.sources.files import is_image
 from fer_core.data.sources.tree import FileTree
-from fer_core.errors import DataError
+from fer_core.errors import DataError, ImageError
 
+Content = Literal["pictures", "list", "other"]
+
+_FILE_COLUMNS = ("image", "img", "file", "filename", "filepath", "path", "imagepath", "imagename")
 _HEAD = 20
 """Rows that tell whether a column names picture files."""
 
@@ -46,33 +52,36 @@ def named(value: object, names: Sequence[str] | None) -> object:
     return names[value]
 
 
-def lists_pictures(tree: FileTree, file: str) -> bool:
-    """Whether a parquet file names picture files instead of holding pictures.
+def content_of(tree: FileTree, file: str) -> Content:
+    """Returns whether a parquet file holds pictures, or names picture files.
 
     Raises:
         DataError: If it is not a parquet file.
     """
     batches = open_parquet(tree, file).iter_batches(_HEAD)
     head: dict[str, list[Any]] = next((batch.to_pydict() for batch in batches), {})
-    columns = head.values()
-    if any(_is_picture(cell) for cells in columns for cell in cells):
-        return False
-    return any(all(is_image(str(_cell(cell))) for cell in cells) for cells in columns)
+    cells = {name: [cell for cell in row if cell is not None] for name, row in head.items()}
+    if any(_is_picture(cell) for row in cells.values() for cell in row):
+        return "pictures"
+    return "list" if any(_are_files(name, row) for name, row in cells.items()) else "other"
 
 
 def read_picture_list(tree: FileTree, file: str) -> pd.DataFrame | None:
-    """Reads a list of picture files, all cells as text; None if the file holds pictures.
+    """Reads a list of picture files, all cells as text; None if the file is none.
+
+    Columns of lists and bytes are left out.
 
     Raises:
         DataError: If it is not a parquet file.
     """
-    if not lists_pictures(tree, file):
+    if content_of(tree, file) != "list":
         return None
     opened = open_parquet(tree, file)
-    table = opened.read().to_pydict()
+    schema = opened.schema_arrow
+    columns = [field.name for field in schema if _is_text_or_number(field.type)]
     texts = {}
-    for column, cells in table.items():
-        names = class_names(opened.schema_arrow, column)
+    for column, cells in opened.read(columns).to_pydict().items():
+        names = class_names(schema, column)
         texts[column] = [str(named(_cell(cell), names)) for cell in cells]
     return pd.DataFrame(texts, dtype="str")
 
@@ -80,10 +89,36 @@ def read_picture_list(tree: FileTree, file: str) -> pd.DataFrame | None:
 def _is_picture(value: object) -> bool:
     """Whether a cell is an encoded image or grey levels."""
     if isinstance(value, Mapping):
-        return bool(value.get("bytes"))
-    if isinstance(value, str):
-        return len(value) >= MIN_SIDE**2 and value[:MIN_SIDE].replace(" ", "").isdecimal()
-    return isinstance(value, (bytes, list))
+        value = value.get("bytes")
+    if isinstance(value, bytes):
+        try:
+            open_picture(value)
+        except ImageError:
+            return False
+        return True
+    if isinstance(value, list):
+        return np.size(value) >= MIN_SIDE**2
+    return (
+        isinstance(value, str)
+        and len(value) >= MIN_SIDE**2
+        and value[:MIN_SIDE].replace(" ", "").isdecimal()
+    )
+
+
+def _are_files(column: str, cells: Sequence[object]) -> bool:
+    """Whether a column names picture files; names without suffix need a usual column name."""
+    texts = [cell.get("path") if isinstance(cell, Mapping) else cell for cell in cells]
+    if not texts or not all(isinstance(text, str) for text in texts):
+        return False
+    usual = re.sub(r"[^a-z]", "", column.lower()) in _FILE_COLUMNS
+    return usual or 2 * sum(is_image(str(text)) for text in texts) > len(texts)
+
+
+def _is_text_or_number(kind: Any) -> bool:  # noqa: ANN401 (untyped)
+    if pa.types.is_struct(kind):
+        return any(field.name == "path" for field in kind)
+    binary = pa.types.is_binary(kind) or pa.types.is_large_binary(kind)
+    return not (binary or pa.types.is_nested(kind))
 
 
 def _cell(value: object) -> object:

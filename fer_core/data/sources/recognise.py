@@ -13,7 +13,7 @@ from fer_core.data.sources.annotated import (
     table_counts,
     unused_tables,
 )
-from fer_core.data.sources.arrays import find_arrays
+from fer_core.data.sources.arrays import find_arrays, has_arrays
 from fer_core.data.sources.base import SYNTHETIC
 from fer_core.data.sources.ckplus import find_ckplus_labels
 from fer_core.data.sources.class_folders import find_class_folders, several
@@ -23,7 +23,7 @@ from fer_core.data.sources.fer2013_folder import is_fer2013_name
 from fer_core.data.sources.ferplus_folder import find_vote_lists
 from fer_core.data.sources.files import is_image
 from fer_core.data.sources.huggingface import is_saved_dataset
-from fer_core.data.sources.parquet_files import lists_pictures
+from fer_core.data.sources.parquet_files import Content, content_of
 from fer_core.data.sources.pixels import find_pixel_tables
 from fer_core.data.sources.rafdb import find_rafdb_lists, is_rafdb_name
 from fer_core.data.sources.subjects import naming_of
@@ -134,7 +134,25 @@ def recognise_location(
         return tables
     if pairs := find_labelled_pictures(tree):
         return Recognition("yolo", f"{len(pairs):,} images have label files in YOLO's form")
+    if not any(map(is_image, tree.files)) and (other := _recognise_unread(tree)):
+        return other
     return _recognise_pictures(tree, columns or Columns(), annotation)
+
+
+def _recognise_unread(tree: FileTree) -> Recognition | None:
+    """Recognises files without pictures, so that their reader names what is missing.
+
+    Raises:
+        DataError: If a parquet file names pictures that are not there.
+    """
+    if lists := _parquet(tree, "list"):
+        raise DataError(
+            f"{lists[0]} names picture files, but {tree.shown} holds none. Put the pictures beside "
+            "it, or give the folder that holds both."
+        )
+    if parquet := _parquet(tree, "other"):
+        return Recognition("huggingface", f"there are {len(parquet)} parquet files")
+    return Recognition("arrays", "there are NumPy files") if has_arrays(tree) else None
 
 
 def _recognise_tables(tree: FileTree) -> Recognition | None:
@@ -148,11 +166,12 @@ def _recognise_tables(tree: FileTree) -> Recognition | None:
         reading = Recognition("fer2013", f"{name} has a column of pixels")
         readings[name] = ("csv of pixels", reading)
     for pair in find_arrays(tree)[:1]:
-        reason = f"{pair.images.path} and {pair.labels.path} are arrays"
+        reason = f"{pair.images.path} and {pair.labels[0].path} are arrays"
         readings[pair.images.path] = ("arrays of images", Recognition("arrays", reason))
-    if parquet := [name for name in tree.files if _holds_pictures(tree, name)]:
+    if parquet := _parquet(tree, "pictures"):
         reading = Recognition("huggingface", f"there are {len(parquet)} parquet files")
-        readings[parquet[0].rpartition("/")[0]] = (f"{len(parquet)} parquet files", reading)
+        folder = parquet[0].rpartition("/")[0] or parquet[0]  # class folders may be in the root
+        readings[folder] = (f"{len(parquet)} parquet files", reading)
     if not readings:
         return None
     candidates = {name: kind for name, (kind, _) in readings.items()}
@@ -166,8 +185,10 @@ def _recognise_tables(tree: FileTree) -> Recognition | None:
 
 
 def _recognise_file(tree: FileTree, name: str) -> Recognition:
-    if _holds_pictures(tree, name):
+    if name.lower().endswith(".parquet") and content_of(tree, name) != "list":
         return Recognition("huggingface", "it is a parquet file")
+    if name.lower().endswith(".npz"):
+        return Recognition("arrays", "it is a .npz file")
     if name.lower().endswith(".npy"):
         raise DataError(f"{name} is one array. Give the folder that holds images and labels.")
     if find_affectnet_lists(tree):
@@ -183,8 +204,10 @@ def _recognise_file(tree: FileTree, name: str) -> Recognition:
     return Recognition("fer2013", f"{name} is a csv")
 
 
-def _holds_pictures(tree: FileTree, name: str) -> bool:
-    return name.lower().endswith(".parquet") and not lists_pictures(tree, name)
+def _parquet(tree: FileTree, content: Content) -> list[str]:
+    """Returns the parquet files of a tree that have a content."""
+    names = [name for name in tree.files if name.lower().endswith(".parquet")]
+    return [name for name in names if content_of(tree, name) == content]
 
 
 def _may_be_pixels(tree: FileTree, name: str) -> bool:

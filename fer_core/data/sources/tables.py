@@ -54,6 +54,9 @@ UNLABELLED = ("", "-1", "nan", "none", "null", "na", "n/a", "?")
 
 NO_LABEL = "It has no label."
 
+_ZERO, _ONE = ("0", "0.0", "false"), ("1", "1.0", "true")
+"""Cells of a column per class."""
+
 _RESERVED = frozenset(
     {"id", "source", "source_split", "label", "second_label", "excluded", "group", "sha1", "split"}
     | {"original_split", "leak", "phash", "exact_group", "duplicate_group", "given_label"}
@@ -323,17 +326,18 @@ def _read_cells(tree: FileTree, name: str) -> tuple[pd.DataFrame | None, bool, i
 
 
 def _without_one_hot(rows: pd.DataFrame) -> pd.DataFrame:
-    """Replaces a column of 0 and 1 for each class, as Roboflow writes them, by a column of labels.
+    """Replaces a column of 0 and 1 for each class by a column of labels.
 
-    A row with no class, or with several, has no label.
+    Roboflow and pandas' `get_dummies` write such columns. A row with no class, or with several, has
+    no label.
     """
     columns = [column for column in rows.columns if emotion_of(str(column))]
     if len(columns) < 2 or usual_columns(list(map(str, rows.columns)), LABEL_COLUMNS):
         return rows
-    flags = rows[columns].apply(lambda column: column.str.strip())
-    if not flags.isin(("0", "1")).all(axis=None):
+    flags = rows[columns].apply(lambda column: column.str.strip().str.lower())
+    if not flags.isin((*_ZERO, *_ONE)).all(axis=None):
         return rows
-    chosen = flags == "1"
+    chosen = flags.isin(_ONE)
     label = chosen.idxmax(axis=1).where(chosen.sum(axis=1) == 1, "")
     return rows.drop(columns=columns).assign(label=label)
 

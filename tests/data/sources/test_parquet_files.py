@@ -1,5 +1,6 @@
 """Parquet files that list pictures, and class names of dataset cards."""
 
+import re
 from collections.abc import Mapping, Sequence
 from io import BytesIO
 from pathlib import Path
@@ -12,6 +13,7 @@ from PIL import Image
 from fer_core.data.sources.base import Sample, Source
 from fer_core.data.sources.formats import open_dataset
 from fer_core.errors import DataError
+from tests.support.layouts import class_folders
 
 NAMES = ["happy", "angry", "sad"]
 
@@ -66,6 +68,57 @@ def test_images_that_are_not_embedded_are_read_beside_the_file(tmp_path: Path) -
     }  # fmt: skip
 
 
+def test_lists_may_have_boxes_bytes_gaps_and_names_without_suffix(tmp_path: Path) -> None:
+    for number in range(4):
+        jpeg(tmp_path / f"imgs/{number}.png", 10 * number)
+    table = {
+        "image": ["0", "1", None, "3"],
+        "label": ["happy", "sad", "sad", "angry"],
+        "bbox": [[0, 0, 9, 9]] * 4,
+        "hash": [b"abc"] * 4,
+    }
+    pq.write_table(pa.table(table), tmp_path / "a.parquet")
+    opened = open_dataset(str(tmp_path))
+    assert opened.form == "list"
+    assert labels_of(opened.reader) == {0: ("happy", None), 10: ("sad", None), 30: ("angry", None)}
+
+
+def test_parts_in_folders_of_splits_and_columns_of_flags(tmp_path: Path) -> None:
+    for number, split in enumerate(("train", "test")):
+        folder = tmp_path / f"split={split}"
+        jpeg(tmp_path / f"imgs/{number}.png", 10 * number)
+        folder.mkdir()
+        flags = {"happy": [number == 0], "sad": [number == 1]}
+        table = pa.table({"path": [f"imgs/{number}.png"], **flags})
+        pq.write_table(table, folder / "part-0.parquet")
+    assert labels_of(open_dataset(str(tmp_path)).reader) == {
+        0: ("happy", "train"), 10: ("sad", "test"),
+    }  # fmt: skip
+
+
+def test_lists_whose_pictures_are_elsewhere_are_refused(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"path": ["/far/a.png"], "label": ["sad"]}), tmp_path / "a.parquet")
+    with pytest.raises(DataError, match=r"a\.parquet names picture files, but .* holds none"):
+        open_dataset(str(tmp_path))
+
+
+def test_columns_of_lists_beside_embedded_images_are_left_out(tmp_path: Path) -> None:
+    boxes = {"label": ["sad", "happy"], "bbox": [[1, 2], [3, 4]]}
+    embedded(tmp_path / "train.parquet", [0, 1], boxes)
+    assert [label for label, _ in labels_of(open_dataset(str(tmp_path)).reader).values()] == [
+        "sad", "happy",
+    ]  # fmt: skip
+
+
+def test_parquet_without_images_is_no_dataset_beside_class_folders(tmp_path: Path) -> None:
+    class_folders(tmp_path, ["happy", "sad"])
+    pq.write_table(pa.table({"run": ["a"], "score": [0.5]}), tmp_path / "scores.parquet")
+    assert open_dataset(str(tmp_path)).form == "folder"
+    embedded(tmp_path / "faces.parquet", [0, 1], {"label": ["sad", "happy"]})
+    with pytest.raises(DataError, match="2 datasets"):
+        open_dataset(str(tmp_path))
+
+
 def test_embedded_images_are_not_read_from_files_of_their_names(tmp_path: Path) -> None:
     path = tmp_path / "train.parquet"
     embedded(path, [0, 1], {"filename": ["a.jpg", "b.jpg"], "emotion": ["sad", "happy"]})
@@ -75,7 +128,7 @@ def test_embedded_images_are_not_read_from_files_of_their_names(tmp_path: Path) 
 
 
 def embedded(
-    path: Path, labels: list[int], columns: Mapping[str, Sequence[str]] | None = None
+    path: Path, labels: list[int], columns: Mapping[str, Sequence[object]] | None = None
 ) -> None:
     cells = []
     for level in range(len(labels)):
@@ -101,9 +154,12 @@ def card(*features: str) -> str:
     return f"---\nlicense: mit\ndataset_info:\n{configs}---\n# Faces\n"
 
 
-def test_class_names_are_read_from_the_dataset_card(tmp_path: Path) -> None:
+@pytest.mark.parametrize("listed", [False, True])
+def test_class_names_are_read_from_the_dataset_card(tmp_path: Path, listed: bool) -> None:
     embedded(tmp_path / "data/train-00000-of-00001.parquet", [1, 0, 1])
-    (tmp_path / "README.md").write_text(card(CLASSES.format("sad", "happy")))
+    names = CLASSES.format("sad", "happy")
+    names = re.sub(r"'\d':", "-", names) if listed else names
+    (tmp_path / "README.md").write_text(card(names).replace("mit\n", "mit\ntitle: a---b\n"))
     source = open_dataset(str(tmp_path)).reader
     assert source.origin.licence == "mit"
     assert [label for label, _ in labels_of(source).values()] == ["happy", "sad", "happy"]
@@ -115,6 +171,7 @@ def test_class_names_are_read_from_the_dataset_card(tmp_path: Path) -> None:
         card(CLASSES.format("sad", "happy"), CLASSES.format("happy", "sad")),  # which of them?
         card(CLASSES.format("sad", "happy").replace("'1'", "'2'")),
         card("\n  - name: label\n    dtype: int64\n"),
+        card(CLASSES.format("sad", "happy"), "\n  - name: label\n    dtype: int64\n"),
         "---\ndataset_info: [7, {features: 3}]\n---\n",
         "---\n- a list\n---\n",
     ],
