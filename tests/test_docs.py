@@ -109,6 +109,17 @@ def test_the_results_are_those_of_the_reports():
     assert results_in(three_classes) == published("ferplus3")
 
 
+def test_the_readme_names_the_recommended_run():
+    (verdict,) = re.findall(r"\*\*Verdict:\*\* ship ([^,]+), run `([^`]+)`", text("README.md"))
+    cards = {
+        run.run_id: (run.root / "README.md").read_text()
+        for run in ArtifactStore(ROOT / "artifacts").benchmark("ferplus").runs()
+    }
+    recommended = [name for name, card in cards.items() if "is the recommended one" in card]
+    assert recommended == [verdict[1]]
+    assert f"**Ship {verdict[0]}:" in cards[verdict[1]]
+
+
 def test_the_table_of_robustness_is_that_of_the_measurements():
     measured = {}
     for run in ArtifactStore(ROOT / "artifacts").benchmark("ferplus").runs():
