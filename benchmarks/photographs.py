@@ -1,6 +1,6 @@
 """Face detection on photographs of people, with known boxes.
 
-The project includes no photographs, but `photographs.csv` has the boxes of 302 of them in public
+The project includes no photographs, but `photographs.csv.gz` has the boxes of 302 of them in public
 repositories. `FERSCOPE_PHOTOGRAPHS` is a folder with checkouts of these repositories as
 `<owner>/<name>`. Or it is a folder of your images with a table `boxes.csv`: file, left, top, right,
 bottom (pixels) and `kind`. The kind is `face`, `mask` (a face with a mask), `unclear` (blurred,
@@ -27,7 +27,7 @@ from fer_core.data.picture_files import is_readable
 from fer_core.data.tracking import overlap
 
 FOLDER = "FERSCOPE_PHOTOGRAPHS"
-_TABLE = Path(__file__).with_name("photographs.csv")
+_TABLE = Path(__file__).with_name("photographs.csv.gz")
 _LEAST_OVERLAP = 0.3
 _EDGES = ("left", "top", "right", "bottom")
 _DARK = 60  # mean brightness of a face, 0 to 255
