@@ -35,14 +35,16 @@ _OTHER_WORDS = frozenset(
     | {"intensity", "valence", "arousal", "landmark", "landmarks", "keypoints", "box", "boxes"}
     | {"bbox", "quality", "confidence", "weight", "weights", "id", "ids", "index", "indices"}
     | {"identity", "person", "persons", "subject", "subjects", "name", "names", "file", "files"}
-    | {"filename", "filenames", "path", "paths", "mean", "std", "mask", "masks"}
+    | {"filename", "filenames", "path", "paths", "mean", "std", "mask", "masks", "feature"}
+    | {"features", "feat", "feats", "embedding", "embeddings", "encoding", "encodings"}
 )
 """Words in names of arrays that hold neither images nor labels."""
 
 _ROLE = r"(?:mod|f)?(?:x|y|images?|imgs?|labels?|data|faces?|emotions?|targets?|pixels?)?"
 _GLUED = re.compile(
-    rf"({_ROLE})(training|train|validation|valid|val|testing|test|dev)(?:set)?({_ROLE})"
+    rf"({_ROLE})(training|train|validation|valid|val|testing|test|dev|tr|va|te)(?:set)?({_ROLE})"
 )
+_SHORT: dict[str, Split] = {"tr": "train", "va": "validation", "te": "test"}
 _DEFAULT_NAME = re.compile(r"arr_\d+")
 
 
@@ -132,7 +134,8 @@ class ArrayFile:
 
 def _parsed(stem: str) -> tuple[Split | None, frozenset[str]]:
     """Returns the split in a name, and its other words: `X_publicTest` is validation and `x`."""
-    words = re.findall(r"[a-z]+", re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", stem).lower())
+    apart = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", stem)
+    words = re.findall(r"[a-z]+", apart.lower())
     if "test" in words and (kinds := {"public", "private"} & set(words)):
         rest = frozenset(words) - kinds - {"test"}
         return split_of(f"{min(kinds)}test"), rest
@@ -140,7 +143,7 @@ def _parsed(stem: str) -> tuple[Split | None, frozenset[str]]:
     rest_words: set[str] = set()
     for word in words:
         if match := _GLUED.fullmatch(word):
-            splits.add(split_of(match[2]))
+            splits.add(_SHORT.get(match[2]) or split_of(match[2]))
             rest_words |= {match[1], match[3]} - {""}
         else:
             rest_words.add(word)

@@ -72,7 +72,9 @@ class ArraysSource:
             raise DataError(_no_pair(self._tree, arrays))
         notes = check_pairs(self._pairs, arrays)
         labels = [_agreed(pair) for pair in self._pairs]
-        self._labels, more = _named(labels, _class_names(arrays))
+        paths = {array.path for pair in self._pairs for array in pair.labels}
+        others = [array for array in arrays if array.path not in paths]
+        self._labels, more = _named(labels, _class_names(others))
         counts = Counter(label for part in self._labels for label in part if label is not None)
         shown_labels = ", ".join(pair.labels[0].path for pair in self._pairs)
         reading = (names or ClassNames()).read(counts, f"{shown_labels} in {self._tree.shown}")

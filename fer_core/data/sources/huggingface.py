@@ -24,7 +24,7 @@ from fer_core.data.sources.base import FileStat, Origin, Sample, SampleEntry, Sk
 from fer_core.data.sources.class_folders import several
 from fer_core.data.sources.class_names import ClassNames
 from fer_core.data.sources.files import COLOUR_SAMPLE, is_coloured
-from fer_core.data.sources.parquet_files import class_names, named, open_parquet
+from fer_core.data.sources.parquet_files import class_names, content_of, named, open_parquet
 from fer_core.data.sources.pixels import parse_pixels
 from fer_core.data.sources.split_names import require_known, split_in, split_of
 from fer_core.data.sources.tables import (
@@ -427,6 +427,8 @@ def _parquet_splits(tree: FileTree) -> Mapping[str, _Rows]:
             f"{tree.shown} holds no parquet file. Give the folder that the dataset was downloaded "
             "or saved to."
         )
+    # others list picture files, or hold no pictures
+    files = [name for name in files if content_of(tree, name) == "pictures"] or files
     card = _read_card(tree)
     sets = {_set_of(file): file.rpartition("/")[0] for file in files}
     if len(sets) > 1:

@@ -190,7 +190,10 @@ def _recognise_file(tree: FileTree, name: str) -> Recognition:
     if name.lower().endswith(".npz"):
         return Recognition("arrays", "it is a .npz file")
     if name.lower().endswith(".npy"):
-        raise DataError(f"{name} is one array. Give the folder that holds images and labels.")
+        raise DataError(
+            f"{name} is one array. Give the folder that holds images and labels; if it holds other "
+            "datasets too, with --format arrays."
+        )
     if find_affectnet_lists(tree):
         return Recognition("affectnet", f"{name} has the header of AffectNet's lists")
     if PurePosixPath(name).name == "list_patition_label.txt":

@@ -53,6 +53,7 @@ def samples(opened: OpenedSource) -> list[Sample]:
         ({"x.npy": IMAGES, "emo.npy": NAMES, "gender_label.npy": NAMES[::-1]}, "other labels"),
         ({"x.npy": IMAGES, "y.npy": NAMES, "y_pred.npy": NAMES[::-1]}, "predictions"),
         ({"x.npy": IMAGES, "y.npy": NAMES, "heat.npy": IMAGES[:2]}, "other images"),
+        ({"x.npy": IMAGES, "y.npy": NAMES, "features.npy": IMAGES / 9}, "features"),
         ({"x.npy": IMAGES, "y.npy": NAMES, "names.npy": NAMES.astype(object)}, "objects"),
         ({"x.npy": IMAGES[:, None], "y.npy": NAMES, "age.npy": np.arange(6)}, "channels first"),
         ({"d/fdataX.npy": IMAGES[..., None], "d/flabels.npy": NAMES}, "a folder below"),
@@ -83,6 +84,7 @@ def test_arrays_give_the_images_and_labels(tmp_path: Path, arrays, form) -> None
         ("{}X.npy", "{}Y.npy"),
         ("{}Images.npy", "{}Labels.npy"),
         ("x{}.npy", "y{}.npy"),
+        ("X{}Data.npy", "Y{}.npy"),
     ],
 )
 def test_splits_are_named_by_array_file_or_folder(tmp_path: Path, names) -> None:
@@ -131,11 +133,20 @@ def test_colours_are_kept_and_rows_without_a_label_skipped(tmp_path: Path) -> No
     np.testing.assert_array_equal(items[2].image, colour[2])
 
 
-def test_public_and_private_test_are_validation_and_test(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("_Training", "_PublicTest", "_PrivateTest"),
+        ("Training", "PublicTest", "PrivateTest"),
+        ("_tr", "_va", "_te"),
+        ("tr", "va", "te"),
+    ],
+)
+def test_other_names_of_splits_are_known(tmp_path: Path, names) -> None:
     arrays = {}
-    for number, name in enumerate(("Training", "PublicTest", "PrivateTest")):
-        arrays[f"X_{name}.npy"] = IMAGES[2 * number : 2 * number + 2]
-        arrays[f"y_{name}.npy"] = NAMES[2 * number : 2 * number + 2]
+    for number, name in enumerate(names):
+        arrays[f"X{name}.npy"] = IMAGES[2 * number : 2 * number + 2]
+        arrays[f"y{name}.npy"] = NAMES[2 * number : 2 * number + 2]
     read = samples(open_dataset(str(write(tmp_path, arrays))))
     splits = ["train", "train", "validation", "validation", "test", "test"]
     assert [(sample.label, sample.split) for sample in read] == list(

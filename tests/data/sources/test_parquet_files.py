@@ -114,6 +114,11 @@ def test_parquet_without_images_is_no_dataset_beside_class_folders(tmp_path: Pat
     class_folders(tmp_path, ["happy", "sad"])
     pq.write_table(pa.table({"run": ["a"], "score": [0.5]}), tmp_path / "scores.parquet")
     assert open_dataset(str(tmp_path)).form == "folder"
+    (tmp_path / "a").mkdir()
+    embedded(tmp_path / "a/faces.parquet", [0, 1], {"label": ["sad", "happy"]})
+    pq.write_table(pa.table({"path": ["x.png"], "age": [7]}), tmp_path / "a/ages.parquet")
+    both = open_dataset(str(tmp_path / "a")).reader
+    assert [label for label, _ in labels_of(both).values()] == ["sad", "happy"]
     embedded(tmp_path / "faces.parquet", [0, 1], {"label": ["sad", "happy"]})
     with pytest.raises(DataError, match="2 datasets"):
         open_dataset(str(tmp_path))
