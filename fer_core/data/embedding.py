@@ -33,6 +33,11 @@ class Placement:
     explained: NDArray[np.float64]
 
 
+def _rounded(values: NDArray[np.float32], steps: int) -> NDArray[np.float32]:
+    """Rounds to multiples of 1/steps, a power of two: more digits are noise and compress badly."""
+    return (np.rint(values * steps) / steps).astype(np.float32)
+
+
 def project(thumbnails: NDArray[np.float32]) -> Placement:
     """Projects images on their principal components.
 
@@ -64,8 +69,7 @@ def project(thumbnails: NDArray[np.float32]) -> Placement:
         positions[rows] = scores[:, :2]
         distance[rows] = np.sqrt(residual.clip(0))
     share = variance / max(variance.sum(), np.finfo(float).tiny)
-    # More digits would be noise and compress badly.
-    return Placement(positions.round(4), distance.round(4), share)
+    return Placement(_rounded(positions, 1024), _rounded(distance, 4096), share)
 
 
 def _standardised(
