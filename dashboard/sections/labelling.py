@@ -207,7 +207,8 @@ def _selection(benchmark: Benchmark, pool: BenchmarkPool, now: LabelState) -> No
         "labelling",
         f"After {selection.labels:,} clear labels. Left: probability that a run is the best of "
         "these; the runs' consensus is the prior, the labels correct it. Right: accuracy with 95% "
-        "interval, unbiased, because each label is weighted by its sampling probability.",
+        "interval, unbiased, because each label is weighted by its sampling probability. The "
+        "interval holds for a number of labels that you fix in advance, not for repeated looks.",
     )
     if pool.left_out:
         st.caption(f"Left out, without predictions for these images: {', '.join(pool.left_out)}.")

@@ -217,12 +217,12 @@ def _train_labels(benchmark: Benchmark) -> None:
         st.success("No likely label errors.", icon=":material/check:")
         return
     st.caption(
-        f"{len(table):,} of {issues.images:,} training labels are likely wrong: a linear "
+        f"{len(table):,} of {issues.images:,} training labels disagree with a model: a linear "
         f"classifier on the features of {plain(issues.features)}, trained on the other "
         f"{issues.folds - 1} of {issues.folds} folds, predicts another class about as confidently "
         "as for images of that class (confident learning). Out-of-fold accuracy: "
-        f"{issues.accuracy:.1%}; the lower it is, the more of these labels are right. Look at them "
-        "before you change them. Lowest label quality first."
+        f"{issues.accuracy:.1%}; the lower it is, the more of these labels are right. They may be "
+        "wrong or hard cases: look at them before you change them. Lowest label quality first."
     )
     if issues.saw_labels:
         st.warning(
@@ -257,10 +257,10 @@ def _held_out_labels(benchmark: Benchmark) -> None:
         st.success("No likely label errors.", icon=":material/check:")
         return
     st.caption(
-        f"{len(table):,} labels of validation and test are likely wrong: {count} "
+        f"{len(table):,} labels of validation and test disagree with the models: {count} "
         f"{'network' if count == 1 else 'networks'}, not trained on these images, on average "
         "predict another class about as confidently as for images of that class (confident "
-        "learning). Lowest label quality first."
+        "learning). They may be wrong or hard cases. Lowest label quality first."
     )
     if count == 1:
         st.warning(

@@ -49,12 +49,13 @@ def ranking(benchmark: Benchmark, scope: Scope) -> None:
     chart.show(
         figure(figures.place_bars, drawn, benchmark.titles, benchmark.colours),
         "places",
-        "How often each model has each rank, one row per rank. A row of one colour is certain.",
+        "How often each model has each rank in the resamples, one row per rank.",
     )
     chart.show(
         figure(figures.beats_heatmap, drawn, titles),
         "beats",
-        "Probability that the model of the row is more accurate than that of the column.",
+        "Share of the resamples in which the model of the row is more accurate than that of the "
+        "column.",
     )
     missing = [need for doubt, need in _NEEDS.items() if doubt not in doubts]
     if missing:
@@ -69,7 +70,8 @@ def _sentence(drawn: Ranking, titles: list[str], resampled: tuple[Doubt, ...]) -
     )
     if len(titles) > 1:
         sentence += (
-            f" It is more accurate than {plain(titles[1])} with a probability of "
-            f"{drawn.beats[0, 1]:.0%}."
+            f" It is more accurate than {plain(titles[1])} in {drawn.beats[0, 1]:.0%} of them. "
+            "The model that leads in the data also leads in most resamples of them: for "
+            "differences between models see the tiers."
         )
     return sentence

@@ -193,7 +193,10 @@ def estimates(benchmark: Benchmark, report: ShiftReport) -> None:
     if report.trusted:
         error, known = report.error, ""
         if report.margin is not None:
-            known += f" With 95% probability every run is within {100 * report.margin:.1f} points."
+            known += (
+                " In 95% of the sets that differ from the benchmark as its slices do, every run "
+                f"is within {100 * report.margin:.1f} points."
+            )
         if error is not None:
             known += (
                 f" In {error.checks:,} checks with signals like these it was wrong by "

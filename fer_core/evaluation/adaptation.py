@@ -186,15 +186,15 @@ def judge_remedies(
         loss = _log_loss(before, data.truth) - _log_loss(after, data.truth)
         gains = [gain_of(difference, data.groups, seed) for difference in (right, loss)]
         judged.append(JudgedRemedy(remedy, gains[0], gains[1], after))
-    accuracy = holm([item.accuracy.p_value for item in judged])
-    log_loss = holm([item.log_loss.p_value for item in judged])
+    # one family: a remedy is chosen by accuracy, and if none gains any, by log loss
+    corrected = holm([gain.p_value for item in judged for gain in (item.accuracy, item.log_loss)])
     return tuple(
         replace(
             item,
             accuracy=replace(item.accuracy, p_value=float(first)),
             log_loss=replace(item.log_loss, p_value=float(second)),
         )
-        for item, first, second in zip(judged, accuracy, log_loss, strict=True)
+        for item, first, second in zip(judged, corrected[::2], corrected[1::2], strict=True)
     )
 
 

@@ -30,6 +30,9 @@ LIMITS = (
 )
 """Caveat on what drawn faces can and cannot show."""
 
+MANY_FLIPS = 0.05
+"""Share of changed predictions from which it is named for an attribute without a mean shift."""
+
 _SHOWN = 8
 
 
@@ -124,7 +127,8 @@ def effect_sentence(effect: AttributeEffect, recognised: Sequence[str]) -> str:
     Args:
         effect: The effect.
         recognised: Expressions that the run recognises on drawn faces; changed predictions on
-            others are not described.
+            others are not described, nor those to a class whose probability does not rise
+            significantly.
     """
     attribute = effect.attribute
     title = attribute.title[0].upper() + attribute.title[1:]
@@ -133,10 +137,13 @@ def effect_sentence(effect: AttributeEffect, recognised: Sequence[str]) -> str:
         if attribute.reference == BASE
         else f" (compared with {ATTRIBUTES[attribute.reference].title})"
     )
+    rising = {item.label for item in effect.shifts if item.significant and item.shift.value > 0}
     flips = [
         item
         for item in effect.flips
-        if item.expression in recognised and item.predicted != item.expression
+        if item.expression in recognised
+        and item.predicted != item.expression
+        and item.predicted in rising
     ]
     if not flips:
         verb = _verb("move", plural=attribute.plural)
@@ -171,13 +178,19 @@ def probe_sentence(run: RunDir) -> str:
 
 
 def no_effect_sentence(effects: Sequence[AttributeEffect]) -> str:
-    """Returns which attributes have no effect."""
-    without = [effect.attribute.title for effect in effects if not effect.significant]
+    """Returns which attributes shift no class on average, and how many predictions they change."""
+    without = [effect for effect in effects if not effect.significant]
     if not without:
-        return "Every attribute has an effect."
+        return "Every attribute shifts a class significantly."
     if len(without) == len(effects):
-        return "No attribute has an effect."
-    return f"No effect: {_and(without)}."
+        return "No attribute shifts a class significantly."
+    named = [
+        f"{effect.attribute.title} ({effect.flip_share.value:.0%})"
+        if effect.flip_share.value >= MANY_FLIPS
+        else effect.attribute.title
+        for effect in without
+    ]
+    return f"No significant mean shift of a class (share of changed predictions): {_and(named)}."
 
 
 def _flips(flips: Flips) -> str:

@@ -8,6 +8,9 @@ import numpy as np
 from fer_core.evaluation.estimate_trust import MOST_OUTSIDE
 from fer_core.evaluation.shift import Cause, ClassShare, DistributionShift, RunShift
 
+LARGEST_UNSEEN = 0.05
+"""A fall that the interval does not exclude from which more labels are asked for."""
+
 SMALL = 0.01
 """Changes of accuracy below one point are not explained."""
 
@@ -135,8 +138,18 @@ def _sentence(
 ) -> str:
     drop = before - accuracy
     rise = float(np.mean([(run.ece or 0) - run.benchmark_ece for run in runs]))
-    if drop < SMALL:
-        start = f"The mean accuracy is {accuracy:.1%}, against {before:.1%} on the benchmark."
+    low = float(np.mean([run.accuracy.low for run in runs if run.accuracy]))
+    high = float(np.mean([run.accuracy.high for run in runs if run.accuracy]))
+    if drop < SMALL or before <= high:
+        start = (
+            f"The mean accuracy is {accuracy:.1%} [{low:.1%}, {high:.1%}], against {before:.1%} on "
+            "the benchmark."
+        )
+        if before - low > LARGEST_UNSEEN:
+            return (
+                f"{start} No fall is shown, but one of up to {100 * (before - low):.0f} points "
+                "cannot be excluded: label more faces."
+            )
         if rise > ECE_RISE:
             return f"{start} Only calibration is worse (ECE {rise:+.2f}): {_RECALIBRATE}."
         return f"{start} Nothing needs to be done."

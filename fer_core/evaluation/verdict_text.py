@@ -27,7 +27,8 @@ RULE = (
     "Among the models within the constraints, take those that are not significantly worse on "
     "validation than the best (paired test on the cost of errors, Holm's correction, 5% level). Of "
     "these take the fastest by median latency at batch size 1; among models up to 10% slower than "
-    "the fastest, take the smallest. Validation decides; the numbers shown are those of test."
+    "the fastest, take the smallest. Validation decides; the numbers shown are those of test. A "
+    "difference that is not significant may still be real; its interval shows how large it can be."
 )
 """The rule, in words."""
 
@@ -57,7 +58,7 @@ def headline(verdict: Verdict) -> str:
     if pick is not best and best.difference is not None:
         gap = points(best.difference, recommendation.costs)
         return (
-            f"Ship {pick.title}: statistically tied with {best.title} on validation "
+            f"Ship {pick.title}: not significantly worse than {best.title} on validation "
             f"({gap} on test{_uncorrected(best)})"
             f"{_instead(pick, best)}."
         )
@@ -70,7 +71,7 @@ def headline(verdict: Verdict) -> str:
     elif tied:
         reason = (
             f"it has the lowest cost on validation and is the fastest of the {tied + 1} models "
-            "that are statistically tied there"
+            "without a significant difference there"
         )
     else:
         reason = "every other model within the constraints is significantly worse on validation"
@@ -173,7 +174,8 @@ def reason(item: Assessment, recommendation: Recommendation) -> str:
         p_value = p_sentence(item.validation_p)
         return f"significantly worse on validation (corrected {p_value}); {on_test}"
     pick = recommendation.recommended
-    return f"statistically tied ({on_test}{_uncorrected(item)}){_drawback(item, pick)}"
+    difference = f"{on_test}{_uncorrected(item)}"
+    return f"no significant difference on validation ({difference}){_drawback(item, pick)}"
 
 
 def _uncorrected(item: Assessment) -> str:

@@ -108,11 +108,11 @@ def test_p_values_are_corrected_for_the_number_of_remedies():
         [gain_of(part, data.groups) for part in gains(item.probabilities) - before]
         for item in judged
     ]
-    for index, name in enumerate(("accuracy", "log_loss")):
-        found, expected = [getattr(item, name) for item in judged], [row[index] for row in alone]
-        plain = [gain.p_value for gain in expected]
-        assert [gain.p_value for gain in found] == holm(plain).tolist() != plain
-        assert [gain.value for gain in found] == pytest.approx([gain.value for gain in expected])
+    expected = [gain for row in alone for gain in row]
+    found = [gain for item in judged for gain in (item.accuracy, item.log_loss)]
+    plain = [gain.p_value for gain in expected]
+    assert [gain.p_value for gain in found] == holm(plain).tolist() != plain
+    assert [gain.value for gain in found] == pytest.approx([gain.value for gain in expected])
 
 
 def judged_as(remedy, accuracy, log_loss):

@@ -53,7 +53,9 @@ def test_glasses_that_turn_neutral_faces_into_surprise_are_said_so():
     (sentence,) = effect_sentences(effects, drawn_accuracy(answers))
     assert sentence.startswith("Glasses turn ")
     assert "into surprise" in sentence
-    assert no_effect_sentence(effects) == "No effect: a full beard."
+    assert no_effect_sentence(effects) == (
+        "No significant mean shift of a class (share of changed predictions): a full beard."
+    )
 
 
 def test_a_model_that_is_not_valid_gets_no_sentences():

@@ -55,6 +55,16 @@ def test_what_no_cause_explains_is_named():
     )
 
 
+def test_with_few_labels_neither_a_fall_nor_that_all_is_well_follows():
+    row = run(0.88, reweighted=0.9)
+    row = row.model_copy(update={"accuracy": Estimate(value=0.88, low=0.79, high=0.94)})
+    _, sentence = explain([row], signs())
+    assert sentence == (
+        "The mean accuracy is 88.0% [79.0%, 94.0%], against 90.0% on the benchmark. No fall is "
+        "shown, but one of up to 11 points cannot be excluded: label more faces."
+    )
+
+
 def test_equal_accuracy_needs_nothing_unless_calibration_is_worse():
     assert explain([run(0.91)], signs())[1].endswith("Nothing needs to be done.")
     assert (

@@ -56,10 +56,12 @@ def test_a_tie_is_reported_with_difference_and_latencies():
     text = verdict_text.headline(described)
     # 3 errors against 1 of 60: -3.3 points
     assert text.startswith(
-        "Ship Fast: statistically tied with Best on validation (-3.3 points of accuracy ["
+        "Ship Fast: not significantly worse than Best on validation (-3.3 points of accuracy ["
     )
     assert text.endswith("] on test) at 7.9 ms instead of 82 ms.")
-    assert reasons(described)["best"].startswith("statistically tied (+3.3 points of accuracy [")
+    assert reasons(described)["best"].startswith(
+        "no significant difference on validation (+3.3 points of accuracy ["
+    )
     assert reasons(described)["best"].endswith("] on test), but 82 ms instead of 7.9 ms")
 
 
@@ -90,8 +92,8 @@ def test_the_only_run_and_the_fastest_best_run():
     assert verdict_text.headline(only).endswith("it is the only model within the constraints.")
     both = verdict([run("best", [0], milliseconds=5.0), run("slow", [1, 2], milliseconds=9.0)])
     assert verdict_text.headline(both).endswith(
-        "it has the lowest cost on validation and is the fastest of the 2 models that are "
-        "statistically tied there."
+        "it has the lowest cost on validation and is the fastest of the 2 models "
+        "without a significant difference there."
     )
 
 
