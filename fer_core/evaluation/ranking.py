@@ -11,7 +11,7 @@ Three sources of uncertainty are resampled, alone or together:
 Without seeds, the accuracy of a recipe is the mean over its runs.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -119,8 +119,3 @@ def _ranking(
     sorted_runs = np.lexsort((random.random(accuracy.shape), -accuracy), axis=1)
     shares = np.stack([(sorted_runs == run).mean(axis=0) for run in range(count)])
     return Ranking(tuple(runs[index] for index in order), accuracy, beats, shares)
-
-
-def place_chances(ranking: Ranking) -> Mapping[str, NDArray[np.float64]]:
-    """Returns the probability of each rank by run."""
-    return dict(zip(ranking.runs, ranking.places, strict=True))

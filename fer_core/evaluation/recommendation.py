@@ -158,10 +158,6 @@ class Recommendation:
         """All comparable runs but the recommended one."""
         return self.assessments[1:] if self.recommended else self.assessments
 
-    def with_status(self, *statuses: AssessmentStatus) -> tuple[Assessment, ...]:
-        """Returns the runs with one of the statuses, in order."""
-        return tuple(item for item in self.assessments if item.status in statuses)
-
     @property
     def contradictions(self) -> tuple[Assessment, ...]:
         """Runs within the constraints that are significantly better on test."""

@@ -4,14 +4,13 @@ A transferred set is a benchmark at `artifacts/<benchmark>/transfers/<set>/`. Al
 `test`; they may lack a label. Metrics come from the labelled ones.
 """
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from fer_core.artifacts import BenchmarkDir, RunDir, write_table
+from fer_core.artifacts import RunDir
 from fer_core.errors import ArtifactError
 from fer_core.evaluation.prediction_file import UNLABELLED
 from fer_core.evaluation.predictions import (
@@ -20,7 +19,7 @@ from fer_core.evaluation.predictions import (
 )
 from fer_core.evaluation.report import Protocol, Report, SplitMetrics, split_metrics
 from fer_core.labels import LabelSet
-from fer_core.records import BenchmarkInfo, RunInfo
+from fer_core.records import RunInfo
 from fer_core.run_commit import atomic_replace
 
 TEST = "test"
@@ -124,65 +123,6 @@ def _nothing(labels: LabelSet) -> SplitPredictions:
         np.empty(0, dtype=object),
         np.empty(0, dtype=np.int64),
         np.empty((0, len(labels))),
-    )
-
-
-def set_labels(
-    benchmark: BenchmarkDir,
-    labels: Mapping[str, str | None],
-    split_hash_of: Callable[[pd.DataFrame], str],
-) -> BenchmarkInfo:
-    """Gives images of a transferred set other labels and scores its runs again.
-
-    No network runs. Runs that cannot be read keep their files, and become a warning on the pages.
-
-    Args:
-        benchmark: The transferred set.
-        labels: Classes of the benchmark by sample id; None removes a label. Other images keep
-            theirs.
-        split_hash_of: `fer_core.data.splits.split_hash`.
-
-    Raises:
-        ArtifactError: If the set cannot be read, or a sample or class is unknown.
-    """
-    info, table = benchmark.info(), benchmark.samples()
-    if unknown := set(labels) - set(table["id"]):
-        raise ArtifactError(f"{benchmark.name} has no sample {sorted(unknown)[0]!r}.")
-    if wrong := {name for name in labels.values() if name} - set(info.labels):
-        raise ArtifactError(
-            f"{benchmark.name} has no class {sorted(wrong)[0]!r}; its classes are "
-            f"{', '.join(info.labels)}."
-        )
-    new = pd.Series(labels, dtype=object).reindex(table["id"]).to_numpy(dtype=object)
-    labelled = table["id"].isin(set(labels)).to_numpy()
-    table["label"] = pd.Series(
-        np.where(labelled, new, table["label"].to_numpy(dtype=object)), dtype="str"
-    )
-    samples = TransferredSamples(table, split_hash_of(table))
-    rewritten = with_labels(info, samples)
-    write_table(benchmark.samples_path, table)
-    rewritten.write(benchmark.info_path)
-    for run in benchmark.runs():
-        rescore(run, samples)
-    return rewritten
-
-
-def with_labels(info: BenchmarkInfo, samples: TransferredSamples) -> BenchmarkInfo:
-    """Returns `benchmark.json` with the counts and the split hash of other labels."""
-    counts = samples.counts(info.label_set)
-    origin = info.transferred_from
-    labelled = sum(counts[TEST].values())
-    absent = tuple(name for name, count in counts[TEST].items() if not count) if labelled else ()
-    if origin is not None:
-        origin = origin.model_copy(update={"missing_classes": absent})
-    return info.model_copy(
-        update={
-            "counts": counts,
-            "split_hash": samples.split_hash,
-            "unlabelled": len(samples.table) - labelled,
-            "leaked_test": int(samples.table["leak"].sum()),
-            "transferred_from": origin,
-        }
     )
 
 

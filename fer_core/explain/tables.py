@@ -22,7 +22,6 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from fer_core.errors import ArtifactError
-from fer_core.explain.regions import PARTS
 
 SCHEMA = 1
 CELLS = 12
@@ -225,18 +224,6 @@ def faithful_methods(table: pd.DataFrame) -> list[str]:
     judged = table[table["metric"].isin(FAITHFUL)]
     won = judged[judged["beats"].map(lambda value: value is True)].groupby("method").size()
     return sorted(won.index[won == len(FAITHFUL)])
-
-
-def region_shares(regions: pd.DataFrame, method: str, by: str = "predicted") -> pd.DataFrame:
-    """Returns the mean share of positive saliency on each of `PARTS`, one row per class.
-
-    Args:
-        regions: `regions.parquet`.
-        method: Key of the method.
-        by: `predicted` or `label`: the class that rows are grouped by.
-    """
-    of_method = regions[regions["method"] == method]
-    return of_method.groupby(by, sort=True)[list(PARTS)].mean()
 
 
 @dataclass(frozen=True)

@@ -153,7 +153,8 @@ def test_the_recommended_run_obeys_the_rule(rows, constraints, text):
     by_id = {item.run_id: item for item in result.assessments}
     pick, best = result.recommended, result.best_run
     assert best.validation_cost == min(costs.mean(item.validation) for item in inside)
-    candidates = result.with_status(AssessmentStatus.RECOMMENDED, AssessmentStatus.TIED)
+    wanted = (AssessmentStatus.RECOMMENDED, AssessmentStatus.TIED)
+    candidates = [item for item in result.assessments if item.status in wanted]
     assert {best.run_id, pick.run_id} <= {item.run_id for item in candidates}
     assert pick.milliseconds <= 1.1 * min(item.milliseconds for item in candidates)
     assert all(

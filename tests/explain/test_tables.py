@@ -20,7 +20,6 @@ from fer_core.explain.tables import (
     mean_maps,
     protocol_of,
     rank_methods,
-    region_shares,
 )
 from fer_core.project import ROOT
 
@@ -116,12 +115,10 @@ def test_claims_are_supported_refuted_or_open():
     assert claim(places(smile, lambda n: 0.1), "m", "fear", "mouth") is None
 
 
-def test_shares_and_mean_maps_by_class():
+def test_mean_maps_by_class():
     cells = np.zeros((len(FACES), CELLS**2))
     cells[::2, 5] = 1
     table = places(lambda n: "happy" if n % 2 == 0 else "sad", lambda n: 0.5, cells)
-    shares = region_shares(table, "m")
-    assert shares.loc["happy", "mouth"] == pytest.approx(0.5)
     maps = mean_maps(table, "m")
     assert maps["happy"][0, 5] == 1
     assert maps["sad"].max() == 0

@@ -1,5 +1,6 @@
 """Small transferred sets: one written as `transfer` writes it, and one that it writes."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -10,11 +11,12 @@ from fer_core.artifacts import BenchmarkDir, write_table
 from fer_core.data.prepared import prepared_folder
 from fer_core.data.splits import split_hash
 from fer_core.evaluation.transfers import (
+    TEST,
     TransferredSamples,
-    with_labels,
+    rescore,
     write_transferred_run,
 )
-from fer_core.records import TransferOrigin
+from fer_core.records import BenchmarkInfo, TransferOrigin
 from tests.support.builders import Toy
 from training.jobs.transfer import TransferOptions, transfer
 from training.jobs.transfer_progress import TransferProgressFile
@@ -67,6 +69,42 @@ def toy_transfer(
         predictions = toy_predictions(run.run_id, len(rows), len(info.labels))
         write_transferred_run(benchmark.run(run.run_id), run.info(), predictions, samples)
     return benchmark
+
+
+def relabelled(benchmark: BenchmarkDir, labels: Mapping[str, str | None]) -> BenchmarkInfo:
+    """Gives images of a transferred set other labels and scores its runs again."""
+    table = benchmark.samples()
+    new = pd.Series(labels, dtype=object).reindex(table["id"]).to_numpy(dtype=object)
+    changed = table["id"].isin(set(labels)).to_numpy()
+    table["label"] = pd.Series(
+        np.where(changed, new, table["label"].to_numpy(dtype=object)), dtype="str"
+    )
+    samples = TransferredSamples(table, split_hash(table))
+    info = with_labels(benchmark.info(), samples)
+    write_table(benchmark.samples_path, table)
+    info.write(benchmark.info_path)
+    for run in benchmark.runs():
+        rescore(run, samples)
+    return info
+
+
+def with_labels(info: BenchmarkInfo, samples: TransferredSamples) -> BenchmarkInfo:
+    """Returns `benchmark.json` with the counts and the split hash of other labels."""
+    counts = samples.counts(info.label_set)
+    origin = info.transferred_from
+    labelled = sum(counts[TEST].values())
+    absent = tuple(name for name, count in counts[TEST].items() if not count) if labelled else ()
+    if origin is not None:
+        origin = origin.model_copy(update={"missing_classes": absent})
+    return info.model_copy(
+        update={
+            "counts": counts,
+            "split_hash": samples.split_hash,
+            "unlabelled": len(samples.table) - labelled,
+            "leaked_test": int(samples.table["leak"].sum()),
+            "transferred_from": origin,
+        }
+    )
 
 
 def toy_predictions(run_id: str, count: int, classes: int) -> np.ndarray:

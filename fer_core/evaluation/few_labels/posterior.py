@@ -113,11 +113,6 @@ def _covariance(unlabelled: Floats, curvature: Floats, images: int) -> Floats:
     return covariance
 
 
-def class_probabilities(pool: LabelPool, rows: Rows, weights: Floats) -> Floats:
-    """Returns the class probabilities of images after the labels, shape (len(rows), K)."""
-    return _softmax(_log_consensus(pool, rows) + pool.features(rows) @ weights)
-
-
 def _fit(
     pool: LabelPool, labelled: Labelled, start: Floats | None, scale: float
 ) -> tuple[Floats, Floats]:
