@@ -190,8 +190,11 @@ _ALL = (
 COLUMNS: Mapping[str, Column] = {column.slug: column for column in _ALL}
 """All columns by slug, in the order of the table."""
 
-DEFAULT_COLUMNS = ("accuracy", "macro_recall", "log_loss", "ece", "parameters_m", "test_readings")
-"""Slugs of the columns that a leaderboard shows by default."""
+DEFAULT_COLUMNS = (
+    "accuracy", "standardised_accuracy", "macro_recall", "log_loss", "ece", "parameters_m",
+    "test_readings",
+)  # fmt: skip
+"""Slugs of the columns that a leaderboard shows by default, if they have values."""
 
 
 def label_of(slug: str) -> str:

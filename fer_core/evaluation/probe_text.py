@@ -3,10 +3,12 @@
 from collections.abc import Sequence
 
 import numpy as np
+from scipy.special import bdtr
 
 from fer_core.artifacts import RunDir
 from fer_core.errors import ArtifactError
 from fer_core.evaluation.attribute_effects import (
+    SIGNIFICANT,
     AttributeEffect,
     ClassShift,
     DrawnAccuracy,
@@ -34,6 +36,11 @@ MANY_FLIPS = 0.05
 """Share of changed predictions from which it is named for an attribute without a mean shift."""
 
 _SHOWN = 8
+_SOME = 3
+"""Least surplus of changed predictions that is named."""
+
+_PAIRS = 42
+"""Ordered pairs of seven classes."""
 
 
 def validity_sentence(title: str, accuracy: DrawnAccuracy) -> str:
@@ -127,8 +134,7 @@ def effect_sentence(effect: AttributeEffect, recognised: Sequence[str]) -> str:
     Args:
         effect: The effect.
         recognised: Expressions that the run recognises on drawn faces; changed predictions on
-            others are not described, nor those to a class whose probability does not rise
-            significantly.
+            others are not described, nor those that may be due to chance.
     """
     attribute = effect.attribute
     title = attribute.title[0].upper() + attribute.title[1:]
@@ -137,18 +143,41 @@ def effect_sentence(effect: AttributeEffect, recognised: Sequence[str]) -> str:
         if attribute.reference == BASE
         else f" (compared with {ATTRIBUTES[attribute.reference].title})"
     )
-    rising = {item.label for item in effect.shifts if item.significant and item.shift.value > 0}
-    flips = [
-        item
-        for item in effect.flips
-        if item.expression in recognised
-        and item.predicted != item.expression
-        and item.predicted in rising
+    candidates = [item for item in effect.flips if item.expression in recognised]
+    flips = [item for item in candidates if _is_certain(item, effect)] or [
+        item for item in candidates if _is_supported(item, effect)
     ]
     if not flips:
         verb = _verb("move", plural=attribute.plural)
         return f"{title}{against} {verb} the probability of {_shift(effect.largest)}."
     return f"{title}{against} {_verb('turn', plural=attribute.plural)} {_flips(flips[0])}."
+
+
+def _is_certain(flips: Flips, effect: AttributeEffect) -> bool:
+    """Whether faces change from right to one other class significantly more often than back.
+
+    By a one-sided sign test over the persons, at 5% divided by the number of pairs of classes.
+    """
+    away, back = _both_ways(flips, effect)
+    return bool(bdtr(back, away + back, 0.5) < SIGNIFICANT / _PAIRS)
+
+
+def _is_supported(flips: Flips, effect: AttributeEffect) -> bool:
+    """Whether some faces change to a class whose mean probability rises significantly."""
+    rising = {item.label for item in effect.shifts if item.significant and item.shift.value > 0}
+    away, back = _both_ways(flips, effect)
+    return flips.predicted in rising and away - back >= _SOME
+
+
+def _both_ways(flips: Flips, effect: AttributeEffect) -> tuple[int, int]:
+    """Returns how many faces change from right to one other class, and how many back."""
+    if flips.predicted == flips.expression:
+        return 0, 0
+    returned = [
+        item for item in effect.flips if item.expression == item.predicted == flips.expression
+    ]
+    back = sum(item.before.count(flips.predicted) for item in returned)
+    return flips.before.count(flips.expression), back
 
 
 def probe_sentence(run: RunDir) -> str:

@@ -2,10 +2,19 @@
 
 from dataclasses import replace
 
-from fer_core.evaluation.attribute_effects import attribute_effects, drawn_accuracy
+import pytest
+
+from fer_core.evaluation.attribute_effects import (
+    AttributeEffect,
+    ClassShift,
+    Flips,
+    attribute_effects,
+    drawn_accuracy,
+)
 from fer_core.evaluation.probe_text import (
     LIMITS,
     curve_sentence,
+    effect_sentence,
     effect_sentences,
     expectation_sentence,
     no_effect_sentence,
@@ -18,6 +27,7 @@ from fer_core.evaluation.response_curves import Threshold, response_curves
 from fer_core.evaluation.verdict import read_verdict
 from fer_core.evaluation.verdict_json import verdict_json
 from fer_core.figures.verdict_html import verdict_section
+from fer_core.synthetic.attributes import ATTRIBUTES
 from fer_core.synthetic.probe_design import attribute_faces, curve_faces
 from tests.support.probes import ask, reads_expressions, smile, write_stub_probes
 
@@ -119,3 +129,45 @@ def test_a_verdict_says_what_moves_the_recommended_run(benchmark_copy):
     run = benchmark_copy.run(verdict.recommended.run_id)
     run.probes_path.write_bytes(b"damaged")
     assert probe_sentence(run) == ""
+
+
+def effect_of(shifts: dict[str, float], flips: list[Flips]) -> AttributeEffect:
+    """Glasses, with significant mean shifts."""
+    values = tuple(
+        ClassShift(label, Estimate(value=value, low=value - 0.01, high=value + 0.01), 0.001)
+        for label, value in shifts.items()
+    )
+    share = Estimate(value=0.05, low=0.02, high=0.1)
+    return AttributeEffect(ATTRIBUTES["glasses"], share, values, tuple(flips), 200)
+
+
+def flipped(expression: str, predicted: str, count: int) -> Flips:
+    """Faces whose prediction was right before."""
+    return Flips(expression, predicted, tuple(range(count)), (expression,) * count, 25)
+
+
+@pytest.mark.parametrize(
+    ("flips", "expected"),
+    [
+        # few, to a class that falls: the shift is described
+        ([flipped("happy", "neutral", 3)], "Glasses move the probability of neutral -20 points"),
+        ([flipped("happy", "sad", 2)], "Glasses move the probability of neutral -20 points"),
+        ([flipped("happy", "sad", 3)], "Glasses turn 12% [4, 30] of happy faces into sad"),
+        # many are certain, whatever the mean does
+        (
+            [flipped("happy", "neutral", 12)],
+            "Glasses turn 48% [30, 67] of happy faces into neutral",
+        ),
+        # as many change back
+        (
+            [
+                flipped("happy", "sad", 4),
+                Flips("happy", "happy", (5, 6, 7), ("sad",) * 3, 25),
+            ],
+            "Glasses move the probability of neutral -20 points",
+        ),
+    ],
+)
+def test_changed_predictions_are_named_if_they_are_certain_or_supported(flips, expected):
+    effect = effect_of({"neutral": -0.2, "sad": 0.05}, flips)
+    assert effect_sentence(effect, ("happy", "neutral")).startswith(expected)
