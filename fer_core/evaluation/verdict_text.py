@@ -58,8 +58,8 @@ def headline(verdict: Verdict) -> str:
     if pick is not best and best.difference is not None:
         gap = points(best.difference, recommendation.costs)
         return (
-            f"Ship {pick.title}: not significantly worse than {best.title} on validation "
-            f"({gap} on test{_uncorrected(best)})"
+            f"Ship {pick.title}: not significantly worse than {best.title} on validation"
+            f"{_corrected(pick)} ({gap} on test{_uncorrected(best)})"
             f"{_instead(pick, best)}."
         )
     inside = [
@@ -174,8 +174,19 @@ def reason(item: Assessment, recommendation: Recommendation) -> str:
         p_value = p_sentence(item.validation_p)
         return f"significantly worse on validation (corrected {p_value}); {on_test}"
     pick = recommendation.recommended
-    difference = f"{on_test}{_uncorrected(item)}"
-    return f"no significant difference on validation ({difference}){_drawback(item, pick)}"
+    is_best = item.validation_p is None
+    against = "" if is_best else " from the best"
+    return (
+        f"no significant difference{against} on validation{_corrected(pick if is_best else item)} "
+        f"({on_test}{_uncorrected(item)}){_drawback(item, pick)}"
+    )
+
+
+def _corrected(item: Assessment | None) -> str:
+    """Returns the corrected p-value of a run's difference from the best one on validation."""
+    if item is None or item.validation_p is None:
+        return ""
+    return f", corrected {p_sentence(item.validation_p)}"
 
 
 def _uncorrected(item: Assessment) -> str:

@@ -56,11 +56,12 @@ def test_a_tie_is_reported_with_difference_and_latencies():
     text = verdict_text.headline(described)
     # 3 errors against 1 of 60: -3.3 points
     assert text.startswith(
-        "Ship Fast: not significantly worse than Best on validation (-3.3 points of accuracy ["
+        "Ship Fast: not significantly worse than Best on validation, corrected p = 0.625 (-3.3 "
+        "points of accuracy ["
     )
     assert text.endswith("] on test) at 7.9 ms instead of 82 ms.")
     assert reasons(described)["best"].startswith(
-        "no significant difference on validation (+3.3 points of accuracy ["
+        "no significant difference on validation, corrected p = 0.625 (+3.3 points of accuracy ["
     )
     assert reasons(described)["best"].endswith("] on test), but 82 ms instead of 7.9 ms")
 
