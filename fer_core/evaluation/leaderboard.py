@@ -122,7 +122,7 @@ class BenchmarkResults:
 
     @property
     def tiers(self) -> dict[str, str]:
-        """Tier letter by run id; runs of one tier are statistically tied with its best run."""
+        """Tier letter by run id; runs of a tier do not differ significantly from its best run."""
         return tiers([entry.run_id for entry in self.entries], self.comparisons)
 
     @property
