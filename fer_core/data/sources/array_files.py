@@ -22,8 +22,10 @@ from fer_core.errors import DataError
 MOST_FILES = 100
 """A folder with more `.npy` files holds one per image, which is another format."""
 
+MOST_CLASSES = 100
+"""An array with more columns has no column per class."""
+
 _MOST_BYTES = 8 * 2**30
-_MOST_CLASSES = 100
 _LABEL_WORDS = frozenset(
     {"y", "label", "labels", "lbl", "lbls", "emotion", "emotions", "emo", "expression"}
     | {"expressions", "target", "targets", "class", "classes", "category", "categories"}
@@ -106,7 +108,7 @@ class ArrayFile:
     def may_be_labels(self) -> bool:
         """Whether the shape is that of labels: (N,), (N, 1), or one column per class."""
         columns = self.shape[1:]
-        return len(self.shape) == 1 or (len(columns) == 1 and columns[0] <= _MOST_CLASSES)
+        return len(self.shape) == 1 or (len(columns) == 1 and columns[0] <= MOST_CLASSES)
 
     def load(self) -> NDArray[Any]:
         """Reads the array.

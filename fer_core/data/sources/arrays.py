@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from fer_core.data.sources.array_files import (
+    MOST_CLASSES,
     MOST_FILES,
     ArrayFile,
     Pair,
@@ -98,9 +99,9 @@ class ArraysSource:
     def colour(self) -> bool:
         """Whether one of 50 images of a split, evenly spaced, is not grey."""
         return any(
-            is_coloured(Image.fromarray(image).convert("RGB"))
+            is_coloured(part.picture(row).convert("RGB"))
             for part in self._images
-            for image in part.rows(np.linspace(0, len(part) - 1, COLOUR_SAMPLE, dtype=int).tolist())
+            for row in np.linspace(0, len(part.values) - 1, COLOUR_SAMPLE, dtype=int)
         )
 
     def __len__(self) -> int:
@@ -121,10 +122,10 @@ class ArraysSource:
             if isinstance(entry, Skipped):
                 yield entry
                 continue
-            image = Image.fromarray(next(self._images[part].rows([row])))
+            picture = self._images[part].picture(row)
             yield Sample(
                 key=entry.key,
-                image=np.asarray(image.convert("RGB" if self.colour else "L")),
+                image=np.asarray(picture.convert("RGB" if self.colour else "L")),
                 label=entry.label,
                 split=entry.split,
             )
@@ -211,16 +212,12 @@ class _Images:
             )
         return cls(values, scale)
 
-    def __len__(self) -> int:
-        return len(self.values)
-
-    def rows(self, rows: Iterable[int]) -> Iterator[NDArray[np.uint8]]:
-        """Yields images, uint8."""
-        for row in rows:
-            image = self.values[row]
-            if image.dtype != np.uint8:
-                image = np.rint(image.astype(np.float64) * self.scale).clip(0, 255)
-            yield np.ascontiguousarray(image, dtype=np.uint8)
+    def picture(self, row: int) -> Image.Image:
+        """Returns an image."""
+        values = self.values[row]
+        if values.dtype != np.uint8:
+            values = np.rint(values.astype(np.float64) * self.scale).clip(0, 255)
+        return Image.fromarray(np.ascontiguousarray(values, dtype=np.uint8))
 
 
 def _agreed(pair: Pair) -> _Labels:
@@ -262,7 +259,7 @@ def _labels(file: ArrayFile) -> _Labels:
 def _class_names(arrays: Sequence[ArrayFile]) -> list[str]:
     """Returns the classes' names, in the order of their numbers; empty if no array has them."""
     for array in arrays:
-        if array.dtype.kind in "SU" and len(array.shape) == 1 and array.shape[0] <= MOST_FILES:
+        if array.dtype.kind in "SU" and len(array.shape) == 1 and array.shape[0] <= MOST_CLASSES:
             names = [str(_decoded(value)) for value in array.load()]
             emotions = {emotion_of(name) for name in names}
             if None not in emotions and len(emotions) == len(names):

@@ -97,12 +97,21 @@ def _is_picture(value: object) -> bool:
             return False
         return True
     if isinstance(value, list):
-        return np.size(value) >= MIN_SIDE**2
+        return _is_grey_levels(value)
     return (
         isinstance(value, str)
         and len(value) >= MIN_SIDE**2
         and value[:MIN_SIDE].replace(" ", "").isdecimal()
     )
+
+
+def _is_grey_levels(value: list[Any]) -> bool:
+    """Whether a list holds whole numbers for at least the smallest image; features do not."""
+    try:
+        levels = np.asarray(value)
+    except ValueError:  # lists of different lengths
+        return False
+    return levels.dtype.kind in "ui" and levels.size >= MIN_SIDE**2
 
 
 def _are_files(column: str, cells: Sequence[object]) -> bool:

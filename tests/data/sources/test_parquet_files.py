@@ -75,6 +75,8 @@ def test_lists_may_have_boxes_bytes_gaps_and_names_without_suffix(tmp_path: Path
         "image": ["0", "1", None, "3"],
         "label": ["happy", "sad", "sad", "angry"],
         "bbox": [[0, 0, 9, 9]] * 4,
+        "landmarks": [[[1, 2], [3]]] * 4,
+        "embedding": [[0.5] * 512] * 4,
         "hash": [b"abc"] * 4,
     }
     pq.write_table(pa.table(table), tmp_path / "a.parquet")
