@@ -48,7 +48,7 @@ def not_compared(verdict: Verdict) -> list[tuple[str, str]]:
 
 
 def headline(verdict: Verdict) -> str:
-    """Returns the verdict in one sentence."""
+    """Returns the verdict in one or two sentences."""
     recommendation = verdict.recommendation
     pick, best = recommendation.recommended, recommendation.best_run
     if pick is None or best is None:
@@ -59,8 +59,7 @@ def headline(verdict: Verdict) -> str:
         gap = points(best.difference, recommendation.costs)
         return (
             f"Ship {pick.title}: not significantly worse than {best.title} on validation"
-            f"{_corrected(pick)} ({gap} on test{_uncorrected(best)})"
-            f"{_instead(pick, best)}."
+            f"{_corrected(pick)}{_instead(pick, best)}. On test: {gap}{_uncorrected(best)}."
         )
     inside = [
         item for item in recommendation.others if item.status is not AssessmentStatus.EXCLUDED
@@ -177,8 +176,8 @@ def reason(item: Assessment, recommendation: Recommendation) -> str:
     is_best = item.validation_p is None
     against = "" if is_best else " from the best"
     return (
-        f"no significant difference{against} on validation{_corrected(pick if is_best else item)} "
-        f"({on_test}{_uncorrected(item)}){_drawback(item, pick)}"
+        f"no significant difference{against} on validation{_corrected(pick if is_best else item)}; "
+        f"{on_test}{_uncorrected(item)}{_drawback(item, pick)}"
     )
 
 
@@ -186,7 +185,7 @@ def _corrected(item: Assessment | None) -> str:
     """Returns the corrected p-value of a run's difference from the best one on validation."""
     if item is None or item.validation_p is None:
         return ""
-    return f", corrected {p_sentence(item.validation_p)}"
+    return f" (corrected {p_sentence(item.validation_p)})"
 
 
 def _uncorrected(item: Assessment) -> str:
@@ -194,7 +193,7 @@ def _uncorrected(item: Assessment) -> str:
     gap = item.difference
     if gap is None or item.test_p is None or item.test_p < LEVEL or gap.low <= 0 <= gap.high:
         return ""
-    return f", not significant after correction: {p_sentence(item.test_p)}"
+    return f", not significant after correction ({p_sentence(item.test_p)})"
 
 
 def violation_text(violation: Violation) -> str:
