@@ -155,7 +155,7 @@ def test_costs_without_a_metric_are_reported_as_costs():
         [run("best", [], milliseconds=50.0), run("fast", [1], milliseconds=2.0)], costs="*>sad=5"
     )
     # one happy image taken for sad: 5 of 60 images
-    assert "(cost per 100 images +8.3 [" in verdict_text.headline(described)
+    assert "On test: cost per 100 images +8.3 [" in verdict_text.headline(described)
     assert "(cost per 100 images -8.3 [" in reasons(described)["best"]
 
 
