@@ -156,7 +156,7 @@ def test_costs_without_a_metric_are_reported_as_costs():
     )
     # one happy image taken for sad: 5 of 60 images
     assert "On test: cost per 100 images +8.3 [" in verdict_text.headline(described)
-    assert "(cost per 100 images -8.3 [" in reasons(described)["best"]
+    assert "; cost per 100 images -8.3 [" in reasons(described)["best"]
 
 
 def test_every_violated_constraint_is_named():
