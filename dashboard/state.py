@@ -97,6 +97,7 @@ class Key(StrEnum):
     ERROR_COSTS = "error_costs"
     POINT = "point"
     MAX_RISK = "max_risk"
+    CERTAIN = "certain"
     POINT_CLASS = "point_class"
     ANNOTATOR = "annotator"
     TASK = "task"

@@ -13,13 +13,13 @@ from dashboard.state import BIND, Key
 from fer_core.errors import DataError
 from fer_core.evaluation.operating_points import (
     OperatingPoint,
-    choose_thresholds,
     class_curve,
     coverage_curve,
     operating_point,
 )
 from fer_core.evaluation.predictions import SplitPredictions
 from fer_core.evaluation.recommendation import Assessment
+from fer_core.evaluation.risk_limits import CONFIDENCE, RiskLimits, choose_thresholds
 from fer_core.figures.operating import coverage_chart, precision_chart
 
 ALWAYS = "always predict"
@@ -40,13 +40,18 @@ def section(benchmark: Benchmark, pick: Assessment) -> None:
         "the curve of validation; test only confirms.",
     )
     splits = cache.calibrated(benchmark, pick.run_id)
+    limits = _limits() if mode == RISK else None
     try:
-        thresholds = _thresholds(splits[1], mode)
+        thresholds = (
+            choose_thresholds(splits[1], limits)
+            if limits
+            else _thresholds(splits[1].labels.names, mode)
+        )
     except DataError as error:
         st.warning(plain(str(error)))
         return
     info = benchmark.run(pick.run_id).info
-    point = operating_point(benchmark.info.name, info, splits, thresholds)
+    point = operating_point(benchmark.info.name, info, splits, thresholds, limits)
     st.markdown(plain(point.statement))
     left, right = st.columns(2, gap="large")
     with left:
@@ -62,21 +67,24 @@ def section(benchmark: Benchmark, pick: Assessment) -> None:
         offer(point)
 
 
-def _thresholds(validation: SplitPredictions, mode: str) -> dict[str, float]:
-    """Shows the sliders of a mode, and returns the thresholds by class.
+def _limits() -> RiskLimits:
+    """Shows the controls of the error rate, and returns the limits."""
+    percent = st.slider("Error rate of the predictions at most", 1, 30, 5, format="%d%%",
+                        key=Key.MAX_RISK, bind=BIND)  # fmt: skip
+    certain = st.toggle(
+        f"Hold this limit with {CONFIDENCE:.0%} confidence",
+        value=True,
+        key=Key.CERTAIN,
+        bind=BIND,
+        help="On: the thresholds are strict enough that the limit holds for new images like those "
+        "of validation (Learn then Test). Off: the limit holds on validation only, and new images "
+        "exceed it about half the time.",
+    )
+    return RiskLimits(max_risk=percent / 100, confidence=CONFIDENCE if certain else 0.0)
 
-    Args:
-        validation: Calibrated validation predictions.
-        mode: One of `MODES`.
 
-    Raises:
-        DataError: If no threshold keeps the error rate.
-    """
-    labels = validation.labels.names
-    if mode == RISK:
-        percent = st.slider("Error rate of the predictions at most", 1, 30, 5, format="%d%%",
-                            key=Key.MAX_RISK, bind=BIND)  # fmt: skip
-        return choose_thresholds(validation, percent / 100)
+def _thresholds(labels: Sequence[str], mode: str) -> dict[str, float]:
+    """Shows the sliders of a mode, and returns the thresholds by class."""
     if mode == ONE:
         return dict.fromkeys(labels, _threshold("Unsure below", "threshold"))
     if mode == BY_CLASS:

@@ -88,25 +88,32 @@ class Constraints:
                 )
 
 
-def parse_recalls(texts: Sequence[str]) -> dict[str, float]:
-    """Reads minimum recalls such as `disgust=.5`, in 0 to 1; commas separate several.
+def parse_shares(texts: Sequence[str], name: str = "recall") -> dict[str, float]:
+    """Reads minimum shares by class such as `disgust=.5`, in 0 to 1; commas separate several.
+
+    Args:
+        texts: The texts.
+        name: What is limited, for messages.
 
     Raises:
-        DataError: If one of them has another form.
+        DataError: If one of them has another form or is not within 0 to 1.
     """
-    recalls = {}
+    shares = {}
     for text in filter(None, (part.strip() for part in ",".join(texts).split(","))):
         label, equals, number = text.partition("=")
         try:
-            recalls[label.strip()] = float(number)
+            share = float(number)
         except ValueError:
             equals = ""
         if not equals or not label.strip():
             raise DataError(
-                f"The minimum recall {text[:60]!r} cannot be read. Write class=recall with a "
-                "recall between 0 and 1, such as disgust=.5."
+                f"The minimum {name} {text[:60]!r} cannot be read. Write class={name} with a "
+                f"{name} between 0 and 1, such as disgust=.5."
             )
-    return recalls
+        if not 0 <= share <= 1:
+            raise DataError(f"The minimum {name} {text[:60]!r} must be between 0 and 1.")
+        shares[label.strip()] = share
+    return shares
 
 
 @dataclass(frozen=True)

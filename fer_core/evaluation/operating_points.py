@@ -1,8 +1,8 @@
 """Operating points: below which probability a model is unsure.
 
 A model predicts its most probable class if the calibrated probability of this class reaches
-the class's threshold; otherwise it is unsure. Thresholds are chosen on validation and confirmed on
-test. Intervals are 95% Wilson intervals.
+the class's threshold; otherwise it is unsure. Thresholds are chosen on validation, by hand or by
+`risk_limits`, and confirmed on test. Intervals are 95% Wilson intervals.
 """
 
 from collections.abc import Mapping
@@ -14,14 +14,14 @@ import pandas as pd
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, model_validator
 
-from fer_core.errors import ArtifactError, DataError
+from fer_core.errors import ArtifactError
 from fer_core.evaluation.calibration import fit_temperature, scale_predictions
 from fer_core.evaluation.few_labels.set_adjustment import SetAdjustment
 from fer_core.evaluation.intervals import wilson
 from fer_core.evaluation.predictions import SplitPredictions
 from fer_core.evaluation.prior_shift import shift_logits
 from fer_core.evaluation.report import Estimate
-from fer_core.evaluation.selective import risk_coverage
+from fer_core.evaluation.risk_limits import RiskLimits
 from fer_core.records import Record, RunInfo
 
 CURVE_POINTS = 60
@@ -93,6 +93,7 @@ class OperatingPoint(Record):
         validation: Result on validation, where the thresholds were chosen.
         test: Result on test, which confirms them.
         adjustment: Temperature and prior shift from labels of another set; None without.
+        limits: Limits by which the thresholds were chosen; None if they were set by hand.
     """
 
     benchmark: str
@@ -105,6 +106,7 @@ class OperatingPoint(Record):
     validation: Operation
     test: Operation
     adjustment: SetAdjustment | None = None
+    limits: RiskLimits | None = None
 
     @model_validator(mode="after")
     def _thresholds_fit_the_labels(self) -> Self:
@@ -132,20 +134,24 @@ class OperatingPoint(Record):
         """Thresholds and results in one sentence."""
         if self.adjustment is not None:
             return self.adjustment.text
+        promise = "" if self.limits is None else self.limits.text
         risks = (self.test.risk, self.validation.risk)
         if not any(self.thresholds.values()) and None not in risks:
             test, validation = (risk.text for risk in risks if risk is not None)
             return (
                 f"It predicts every image: {test} of the predictions are wrong on test, "
-                f"{validation} on validation."
-            )
+                f"{validation} on validation. {promise}"
+            ).rstrip()
         same = self.unsure_below
         where = (
             f"below {same:.1%}"
             if same is not None
             else "below " + ", ".join(f"{t:.1%} for {name}" for name, t in self.thresholds.items())
         )
-        return f"Unsure {where}: {self.test.text} on test; {self.validation.text} on validation."
+        return (
+            f"Unsure {where}: {self.test.text} on test; {self.validation.text} on validation. "
+            f"{promise}"
+        ).rstrip()
 
     def check(self, benchmark: str, info: RunInfo) -> None:
         """Checks that the operating point belongs to a run.
@@ -173,71 +179,6 @@ def calibrated_splits(
     temperature = fit_temperature(validation)
     scaled = [scale_predictions(split, temperature) for split in (validation, test)]
     return temperature, scaled[0], scaled[1]
-
-
-def threshold_at_risk(predictions: SplitPredictions, max_risk: float) -> float | None:
-    """Returns the threshold with the largest coverage whose risk is at most `max_risk`.
-
-    None if no threshold reaches it.
-
-    Args:
-        predictions: Calibrated validation predictions.
-        max_risk: Largest error rate of the predictions, 0 to 1.
-    """
-    point = risk_coverage(predictions.confidence, predictions.right).coverage_at(max_risk)
-    return None if point is None else point[1]
-
-
-def threshold_at_precision(predictions: SplitPredictions, label: str, least: float) -> float | None:
-    """Returns the threshold of a class with the largest recall whose precision is at least `least`.
-
-    None if no threshold reaches it.
-
-    Args:
-        predictions: Calibrated validation predictions.
-        label: The class.
-        least: Minimum precision of its predictions, 0 to 1.
-    """
-    as_class = predictions.select(predictions.predicted == predictions.labels.index(label))
-    return threshold_at_risk(as_class, 1 - least) if len(as_class) else None
-
-
-def choose_thresholds(
-    validation: SplitPredictions,
-    max_risk: float | None = None,
-    min_precision: Mapping[str, float] | None = None,
-) -> dict[str, float]:
-    """Returns the thresholds with the largest coverage that keep the limits on validation.
-
-    Args:
-        validation: Calibrated validation predictions.
-        max_risk: Largest error rate of all predictions, 0 to 1; None for no limit.
-        min_precision: Minimum precision of the predictions by class, 0 to 1. A class's threshold is
-            the higher of both.
-
-    Returns:
-        Thresholds by class.
-
-    Raises:
-        DataError: If a class is unknown, or no threshold keeps a limit.
-    """
-    everywhere = 0.0 if max_risk is None else threshold_at_risk(validation, max_risk)
-    if everywhere is None:
-        lowest = float(coverage_curve(validation)["risk"].min())
-        raise DataError(
-            f"No threshold keeps the error rate at {max_risk:.1%} on validation: the lowest is "
-            f"{lowest:.1%}. Allow a higher error rate."
-        )
-    thresholds = dict.fromkeys(validation.labels.names, everywhere)
-    for label, least in (min_precision or {}).items():
-        threshold = threshold_at_precision(validation, label, least)
-        if threshold is None:
-            raise DataError(
-                f"No threshold of {label} reaches a precision of {least:.0%} on validation. Allow "
-                "a lower one."
-            )
-        thresholds[label] = max(everywhere, threshold)
-    return thresholds
 
 
 def operate(predictions: SplitPredictions, thresholds: Mapping[str, float]) -> Operation:
@@ -280,6 +221,7 @@ def operating_point(
     info: RunInfo,
     splits: tuple[float, SplitPredictions, SplitPredictions],
     thresholds: Mapping[str, float],
+    limits: RiskLimits | None = None,
 ) -> OperatingPoint:
     """Returns thresholds with their results on validation and test.
 
@@ -288,6 +230,7 @@ def operating_point(
         info: Metadata of the run.
         splits: Splits of `calibrated_splits`.
         thresholds: Least probability of a prediction by class; 0 for classes that are missing.
+        limits: Limits by which they were chosen; None if they were set by hand.
     """
     temperature, validation, test = splits
     return OperatingPoint(
@@ -300,6 +243,7 @@ def operating_point(
         thresholds={name: float(thresholds.get(name, 0.0)) for name in info.labels},
         validation=operate(validation, thresholds),
         test=operate(test, thresholds),
+        limits=limits,
     )
 
 

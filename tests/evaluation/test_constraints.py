@@ -8,7 +8,7 @@ from fer_core.evaluation.constraints import (
     Limit,
     ModelKind,
     loosenings,
-    parse_recalls,
+    parse_shares,
     violations,
 )
 from tests.support.candidates import candidate
@@ -22,7 +22,7 @@ def limits(run, constraints):
 
 
 def test_recalls_are_read():
-    assert parse_recalls(["disgust=.5", "fear=0.25, sad = 1"]) == {
+    assert parse_shares(["disgust=.5", "fear=0.25, sad = 1"]) == {
         "disgust": 0.5,
         "fear": 0.25,
         "sad": 1.0,
@@ -32,7 +32,15 @@ def test_recalls_are_read():
 @pytest.mark.parametrize("text", ["disgust", "disgust=", "=.5", "disgust=half"])
 def test_recalls_that_cannot_be_read_are_named(text):
     with pytest.raises(DataError, match="cannot be read"):
-        parse_recalls([text])
+        parse_shares([text])
+    with pytest.raises(DataError, match="minimum precision"):
+        parse_shares([text], "precision")
+
+
+@pytest.mark.parametrize("number", ["1.5", "-.1", "nan"])
+def test_a_share_that_is_none_is_named(number):
+    with pytest.raises(DataError, match=f"'sad={number}' must be between 0 and 1"):
+        parse_shares([f"sad={number}"])
 
 
 @pytest.mark.parametrize(

@@ -5,53 +5,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fer_core.errors import ArtifactError, DataError
+from fer_core.errors import ArtifactError
 from fer_core.evaluation.intervals import wilson
 from fer_core.evaluation.operating_points import (
     OperatingPoint,
     calibrated_splits,
-    choose_thresholds,
     class_curve,
     coverage_curve,
     operate,
     operating_point,
-    threshold_at_precision,
-    threshold_at_risk,
 )
-from fer_core.evaluation.predictions import Predictions, SplitPredictions
-from fer_core.labels import LabelSet
+from fer_core.evaluation.predictions import Predictions
 from tests.support.candidates import predicted
-
-LABELS = LabelSet.of(["angry", "happy"])
-
-
-def answers(rows):
-    """Predictions from (truth, predicted, confidence)."""
-    truth, predicted, confidence = (np.array(column) for column in zip(*rows, strict=True))
-    probabilities = np.stack([1 - confidence, confidence], axis=1)
-    probabilities[predicted == 0] = probabilities[predicted == 0][:, ::-1]
-    ids = np.array([f"s/{index}" for index in range(len(rows))], dtype=object)
-    return SplitPredictions(LABELS, ids, truth.astype(np.int64), probabilities)
-
-
-# by confidence: right, right, wrong, right, wrong
-FIVE = answers([(0, 0, 0.95), (1, 1, 0.9), (0, 1, 0.8), (1, 1, 0.7), (1, 0, 0.6)])
-
-
-def test_the_threshold_of_a_risk_by_hand():
-    assert threshold_at_risk(FIVE, 0.0) == 0.9
-    assert threshold_at_risk(FIVE, 0.25) == 0.7  # one of four
-    assert threshold_at_risk(FIVE, 0.3) == 0.7
-    assert threshold_at_risk(FIVE, 0.4) == 0.6
-    assert threshold_at_risk(answers([(0, 1, 0.9)]), 0.5) is None
-
-
-def test_the_threshold_of_a_precision_by_hand():
-    assert threshold_at_precision(FIVE, "happy", 0.9) == 0.9
-    assert threshold_at_precision(FIVE, "happy", 0.6) == 0.7  # two of three
-    assert threshold_at_precision(FIVE, "angry", 1.0) == 0.95
-    assert threshold_at_precision(answers([(0, 1, 0.9)]), "angry", 0.5) is None  # never answered
-    assert threshold_at_precision(answers([(0, 1, 0.9)]), "happy", 0.5) is None
+from tests.support.thresholds import FIVE, answers
 
 
 def test_an_operation_by_hand():
@@ -88,39 +54,11 @@ def test_curves_by_hand():
     assert list(nothing) == list(happy)
 
 
-def test_limits_are_combined_by_the_higher_threshold():
-    assert choose_thresholds(FIVE) == {"angry": 0.0, "happy": 0.0}
-    assert choose_thresholds(FIVE, 0.25) == {"angry": 0.7, "happy": 0.7}
-    assert choose_thresholds(FIVE, 0.25, {"happy": 0.9}) == {"angry": 0.7, "happy": 0.9}
-    assert choose_thresholds(FIVE, None, {"angry": 1.0}) == {"angry": 0.95, "happy": 0.0}
-
-
-def test_a_limit_that_no_threshold_keeps_is_an_error():
-    with pytest.raises(DataError, match=r"the lowest is 100\.0%"):
-        choose_thresholds(answers([(0, 1, 0.9)]), 0.5)
-    with pytest.raises(DataError, match="precision of 50%"):
-        choose_thresholds(answers([(0, 1, 0.9)]), None, {"happy": 0.5})
-
-
 ROWS = st.lists(
     st.tuples(st.integers(0, 1), st.integers(0, 1), st.sampled_from([0.55, 0.6, 0.7, 0.8, 0.9])),
     min_size=1,
     max_size=40,
 )
-
-
-@given(ROWS, st.floats(0, 1))
-def test_a_threshold_keeps_the_risk_it_was_chosen_for(rows, max_risk):
-    predictions = answers(rows)
-    threshold = threshold_at_risk(predictions, max_risk)
-    curve = coverage_curve(predictions)
-    reached = curve[curve["risk"] <= max_risk + 1e-12]
-    if threshold is None:
-        assert reached.empty
-        return
-    result = operate(predictions, dict.fromkeys(LABELS.names, threshold))
-    assert result.risk.value <= max_risk + 1e-9
-    assert result.coverage.value == pytest.approx(reached["coverage"].max())
 
 
 @given(ROWS)

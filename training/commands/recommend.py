@@ -54,18 +54,26 @@ def recommend(
         typer.Option(
             min=0,
             max=1,
-            help="Maximum error rate of the predictions on validation; for less certain images the "
-            "model is unsure.",
+            help="Maximum error rate of the predictions; for less certain images the model is "
+            "unsure.",
             show_default="always predict",
         ),
     ] = None,
     min_precision: Annotated[
         list[str] | None,
         typer.Option(
-            help="Minimum precision of a class's predictions on validation, such as angry=.9. "
-            "May be repeated."
+            help="Minimum precision of a class's predictions, such as angry=.9. May be repeated."
         ),
     ] = None,
+    confidence: Annotated[
+        float,
+        typer.Option(
+            min=0,
+            max=0.999,
+            help="Confidence with which --max-risk and --min-precision hold for images like those "
+            "of validation; 0: on validation only.",
+        ),
+    ] = 0.95,
     operating_point: Annotated[
         Path | None,
         typer.Option(
@@ -90,13 +98,13 @@ def recommend(
 
         python -m training recommend ferplus --max-ms 20 --min-recall disgust=.4
     """
-    from fer_core.evaluation.constraints import Constraints, parse_recalls
+    from fer_core.evaluation.constraints import Constraints, parse_shares
     from fer_core.evaluation.error_costs import ErrorCosts
     from fer_core.evaluation.verdict import read_verdict
     from training.terminal.verdict import print_json, print_verdict
 
     constraints = Constraints.of(
-        min_recall=parse_recalls(min_recall or []),
+        min_recall=parse_shares(min_recall or []),
         max_ms=max_ms,
         max_mb=max_mb,
         kind=kind,
@@ -107,7 +115,8 @@ def recommend(
     point = None
     if verdict.recommended and (max_risk is not None or min_precision or operating_point):
         run = paths.run(verdict.recommended.run_id)
-        point = _choose_point(run, max_risk, parse_recalls(min_precision or []))
+        precisions = parse_shares(min_precision or [], "precision")
+        point = _choose_point(run, max_risk, precisions, confidence)
     if as_json:
         print_json(verdict, point)
     else:
@@ -123,19 +132,17 @@ def recommend(
 
 
 def _choose_point(
-    run: RunDir, max_risk: float | None, min_precision: Mapping[str, float]
+    run: RunDir, max_risk: float | None, min_precision: Mapping[str, float], confidence: float
 ) -> "OperatingPoint":
     """Returns the operating point of a run with the largest coverage within the limits."""
-    from fer_core.evaluation.operating_points import (
-        calibrated_splits,
-        choose_thresholds,
-        operating_point,
-    )
+    from fer_core.evaluation.operating_points import calibrated_splits, operating_point
     from fer_core.evaluation.predictions import read_predictions
+    from fer_core.evaluation.risk_limits import RiskLimits, choose_thresholds
     from fer_core.labels import LabelSet
 
     info = run.info()
     predictions = read_predictions(run, LabelSet(info.labels))
     splits = calibrated_splits(predictions.split("validation"), predictions.split("test"))
-    thresholds = choose_thresholds(splits[1], max_risk, min_precision)
-    return operating_point(run.benchmark.name, info, splits, thresholds)
+    limits = RiskLimits(max_risk=max_risk, min_precision=dict(min_precision), confidence=confidence)
+    thresholds = choose_thresholds(splits[1], limits)
+    return operating_point(run.benchmark.name, info, splits, thresholds, limits)

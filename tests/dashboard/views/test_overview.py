@@ -153,5 +153,15 @@ def test_an_operating_point_is_chosen_and_saved(open_page, toy):
 
 def test_an_error_rate_that_no_threshold_keeps_is_said(open_page, toy):
     app = open_page("overview", toy.artifacts, point="limit the error rate", max_risk="1")
-    assert "No threshold keeps the error rate at 1.0%" in texts(app).replace("\\", "")
+    assert "No threshold keeps the error rate at 1% with 95% confidence" in texts(app).replace(
+        "\\", ""
+    )
+    assert not app.exception
+
+
+def test_a_limit_holds_with_confidence_unless_switched_off(open_page, toy):
+    app = open_page("overview", toy.artifacts, point="limit the error rate", max_risk="30")
+    assert "keeps the error rate at 30% with 95% confidence" in texts(app).replace("\\", "")
+    app.toggle(key="certain").set_value(False).run()
+    assert "Thresholds for at most 30% errors on validation; new" in texts(app).replace("\\", "")
     assert not app.exception

@@ -81,6 +81,8 @@ def test_without_a_run_the_status_is_1_and_the_advice_is_printed(recommend):
         (["--min-recall", "angry"], "cannot be read"),
         (["--cost", "calm>angry=2"], "Unknown label 'calm'"),
         (["--max-mb", "-1"], "must be above 0"),
+        (["--min-precision", "angry=2"], "minimum precision 'angry=2' must be between 0 and 1"),
+        (["--min-precision", "calm=.5"], "calm"),
     ],
 )
 def test_errors_name_the_option(recommend, arguments, message):
@@ -97,3 +99,11 @@ def test_an_operating_point_is_saved_and_printed(recommend, benchmark_copy, tmp_
     assert point.run_id == read_verdict(benchmark_copy).recommended.run_id
     content = json.loads(recommend("--max-risk", ".4", "--json").output)
     assert content["operating_point"]["thresholds"] == point.thresholds
+    assert content["operating_point"]["limits"]["confidence"] == 0.95
+
+
+def test_without_confidence_a_limit_holds_on_validation_only(recommend):
+    result = recommend("--max-risk", ".4", "--confidence", "0", "--json")
+    point = json.loads(result.output)["operating_point"]
+    assert point["validation"]["risk"]["value"] <= 0.4
+    assert "new images exceed this about half the time" in OperatingPoint(**point).statement
