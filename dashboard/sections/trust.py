@@ -221,6 +221,7 @@ def slices(tested: Sequence[Slice], run_id: str) -> None:
             "images": item.samples,
             "error rate": item.rate,
             "error rate elsewhere": item.elsewhere,
+            "at the same class frequencies": item.same_classes,
             "p": p_text(item.p_value),
             "corrected p": p_text(item.adjusted),
             "significant": item.significant,
@@ -234,13 +235,13 @@ def slices(tested: Sequence[Slice], run_id: str) -> None:
         page = "confusion" if column == "images" else "errors"
         return TableTarget(page, {Key.RUN: run_id, Key.WHERE: where})
 
-    opening_table.show(
-        rows, opens, "slices", dict.fromkeys(("error rate", "error rate elsewhere"), percent)
-    )
+    shares = ("error rate", "error rate elsewhere", "at the same class frequencies")
+    opening_table.show(rows, opens, "slices", dict.fromkeys(shares, percent))
     st.caption(
         "Click a number of images to see their confusion matrix, another number to see the errors. "
         "Tested: every property and every intersection of two with at least 30 images (Fisher's "
-        "exact test, one-sided, Holm's correction). An intersection must be worse than both of its "
+        "exact test, one-sided, Holm's correction). A slice must also be worse than other images "
+        "of the same classes (Mantel-Haenszel test), and an intersection worse than both of its "
         "properties. The Confusion matrix and the Error explorer can filter by these properties."
     )
 

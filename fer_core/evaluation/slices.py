@@ -4,7 +4,7 @@ A facet is a property that splits the images into a few groups (quarters of brig
 agreement, source). A slice is one group, or the overlap of two groups.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import TypeAlias
@@ -14,9 +14,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from fer_core.artifacts import VOTE_PREFIX
+from fer_core.evaluation.class_mix import error_elsewhere, mantel_haenszel
 from fer_core.evaluation.human_votes import Votes
 from fer_core.evaluation.predictions import SplitPredictions
 from fer_core.evaluation.significance import LEVEL, holm, p_sentence
+
+CLASS = "class"
+"""Facet of the true class."""
 
 MIN_SIZE = 30
 MAX_GROUPS = 20
@@ -41,6 +45,8 @@ _PLAIN_NAMES = {
 
 _Conditions = tuple[tuple[str, str], ...]
 _Categorical: TypeAlias = "pd.Categorical[str]"
+_Counts: TypeAlias = NDArray[np.int64]
+"""Images and errors, shape (2,) or (K, 2)."""
 
 
 def properties(samples: pd.DataFrame) -> list[str]:
@@ -70,7 +76,7 @@ def facets(
         class.
     """
     rows = samples.reindex(predictions.ids)
-    columns = {"class": _category(predictions.truth, list(predictions.labels.names))}
+    columns = {CLASS: _category(predictions.truth, list(predictions.labels.names))}
     for column in properties(rows):
         groups = _groups(rows[column], column)
         if groups is not None:
@@ -117,8 +123,12 @@ class Slice:
         errors: Number of errors among them.
         rate: Error rate in the slice, 0 to 1.
         elsewhere: Error rate on all other images, 0 to 1.
-        p_value: p-value of Fisher's exact one-sided test. For an overlap, the largest of three
-            such tests: against all other images, and against the rest of each of its two groups.
+        same_classes: Error rate on all other images at the slice's frequencies of true classes, 0
+            to 1; None if the slice has a condition on the class, or classes are not known.
+        p_value: p-value of Fisher's exact one-sided test against all other images. It is the
+            largest of several tests: unless the slice has a condition on the class, also against
+            other images of the same classes; and for an overlap against the rest of each of its two
+            groups.
         adjusted: p-value after Holm's correction over all tested slices.
     """
 
@@ -129,6 +139,7 @@ class Slice:
     elsewhere: float
     p_value: float
     adjusted: float
+    same_classes: float | None = None
 
     @property
     def significant(self) -> bool:
@@ -145,10 +156,15 @@ class Slice:
         """Summary in one sentence."""
         significant = f"corrected {p_sentence(self.adjusted)}"
         evidence = significant if self.significant else "not significant"
+        elsewhere = (
+            f"{self.elsewhere:.1%} elsewhere"
+            if self.same_classes is None
+            else f"{self.same_classes:.1%} elsewhere at the same class frequencies"
+        )
         return (
             f"Where {' and '.join(_clause(*condition) for condition in self.conditions)}, "
-            f"{self.rate:.1%} of {self.samples:,} predictions are wrong, against "
-            f"{self.elsewhere:.1%} elsewhere ({evidence})."
+            f"{self.rate:.1%} of {self.samples:,} predictions are wrong, against {elsewhere} "
+            f"({evidence})."
         )
 
 
@@ -163,9 +179,10 @@ def worst_slices(
     """Returns the slices with a higher error rate than the rest, lowest p-value first.
 
     Every group, and every overlap of two groups of different facets, is tested against all other
-    images; the p-values are corrected for the number of tests. An overlap must also be worse than
-    the rest of each of its two groups, since otherwise the simpler slice explains it (an
-    intersection-union test, which uses the largest p-value; Berger 1982).
+    images; the p-values are corrected for the number of tests. A slice must also be worse than
+    other images of the same classes, since otherwise its class frequencies explain it. An overlap
+    must also be worse than the rest of each of its two groups, since otherwise the simpler slice
+    explains it (intersection-union tests, which use the largest p-value; Berger 1982).
 
     Args:
         wrong: Whether the predictions are wrong, shape (N,).
@@ -174,45 +191,71 @@ def worst_slices(
         min_size: Smallest number of images inside and outside a slice.
         limit: Largest number of slices to return.
     """
-    total, errors = len(wrong), int(wrong.sum())
     names = [str(name) for name in groups.columns]
     combined = [(name,) for name in names] + (list(combinations(names, 2)) if depth > 1 else [])
-    tallies: dict[_Conditions, tuple[int, int]] = {}
+    classes = _classes(groups)
+    tallies: dict[_Conditions, _Counts] = {}
     for combination in combined:
-        tallies |= _tally(wrong, groups, combination)
+        tallies |= _tally(wrong, classes, groups, combination)
+    total = len(wrong)
     candidates = [
         conditions
-        for conditions, (samples, _) in tallies.items()
-        if min_size <= samples <= total - min_size
+        for conditions, counts in tallies.items()
+        if min_size <= counts[:, 0].sum() <= total - min_size
     ]
-    if not candidates or not errors:
+    if not candidates or not wrong.any():
         return []
-    counts = np.array([tallies[conditions] for conditions in candidates])
-    p_values = _more_errors(counts, np.array([[total, errors]]))
-    for position in range(2 if depth > 1 else 0):
-        # a single group is its own parent here; np.where below ignores that test
-        parents = np.array(
-            [tallies[(c[position],)] if len(c) > 1 else tallies[c] for c in candidates]
-        )
-        overlaps = np.array([len(conditions) > 1 for conditions in candidates])
-        nested = _more_errors(counts, parents)
-        p_values = np.where(overlaps, np.maximum(p_values, nested), p_values)
-    tested = [
-        Slice(
-            conditions,
-            int(samples),
-            int(mistakes),
-            float(mistakes / samples),
-            float((errors - mistakes) / (total - samples)),
-            float(p_value),
-            float(adjusted),
-        )
-        for conditions, (samples, mistakes), p_value, adjusted in zip(
-            candidates, counts, p_values, holm(p_values.tolist()), strict=True
-        )
-    ]
+    totals = np.stack([np.bincount(classes), np.bincount(classes, wrong)], axis=1).astype(np.int64)
+    tested = _tested(candidates, tallies, totals, by_class=CLASS in groups)
     worse = [item for item in tested if item.rate > item.elsewhere]
     return sorted(worse, key=lambda item: (item.adjusted, item.p_value, -item.rate))[:limit]
+
+
+def _tested(
+    candidates: Sequence[_Conditions],
+    tallies: Mapping[_Conditions, _Counts],
+    totals: _Counts,
+    *,
+    by_class: bool,
+) -> list[Slice]:
+    """Tests slices, in their order.
+
+    Args:
+        candidates: Conditions of the slices.
+        tallies: Counts by true class of each slice and of its groups.
+        totals: Counts by true class of all images.
+        by_class: Whether true classes are known.
+    """
+    stratified = np.stack([tallies[conditions] for conditions in candidates])
+    counts, everything = stratified.sum(axis=1), totals.sum(axis=0)
+    p_values = _more_errors(counts, everything[None])
+    mixed = np.array([by_class and CLASS not in dict(c) for c in candidates])
+    p_values = np.where(mixed, np.maximum(p_values, mantel_haenszel(stratified, totals)), p_values)
+    overlaps = np.array([len(conditions) > 1 for conditions in candidates])
+    for position in range(2 if overlaps.any() else 0):
+        # a single group is its own parent here; np.where below ignores that test
+        parents = np.stack(
+            [tallies[c[position : position + 1] or c].sum(axis=0) for c in candidates]
+        )
+        nested = _more_errors(counts, parents)
+        p_values = np.where(overlaps, np.maximum(p_values, nested), p_values)
+    adjusted = holm(p_values.tolist())
+    same_classes = error_elsewhere(stratified, totals)
+    samples, errors = counts.T
+    elsewhere = (everything[1] - errors) / (everything[0] - samples)
+    return [
+        Slice(
+            conditions,
+            int(samples[index]),
+            int(errors[index]),
+            float(errors[index] / samples[index]),
+            float(elsewhere[index]),
+            float(p_values[index]),
+            float(adjusted[index]),
+            float(same_classes[index]) if mixed[index] else None,
+        )
+        for index, conditions in enumerate(candidates)
+    ]
 
 
 def slice_mask(groups: pd.DataFrame, conditions: Sequence[tuple[str, str]]) -> NDArray[np.bool_]:
@@ -251,10 +294,20 @@ def _clause(facet: str, group: str) -> str:
     return f"{facet} is in the {group}" if group.endswith("quarter") else f"{facet} is {group}"
 
 
+def _classes(groups: pd.DataFrame) -> NDArray[np.int64]:
+    """Returns the true class of each sample, shape (N,); 0 for all if it is not a facet."""
+    if CLASS not in groups:
+        return np.zeros(len(groups), dtype=np.int64)
+    return groups[CLASS].cat.codes.to_numpy().astype(np.int64)
+
+
 def _tally(
-    wrong: NDArray[np.bool_], groups: pd.DataFrame, names: tuple[str, ...]
-) -> dict[_Conditions, tuple[int, int]]:
-    """Counts samples and errors for every combination of groups of the named facets."""
+    wrong: NDArray[np.bool_],
+    classes: NDArray[np.int64],
+    groups: pd.DataFrame,
+    names: tuple[str, ...],
+) -> dict[_Conditions, _Counts]:
+    """Counts samples and errors by class for every combination of groups of the named facets."""
     code = np.zeros(len(wrong), dtype=np.int64)
     grouped = np.ones(len(wrong), dtype=bool)
     conditions: list[_Conditions] = [()]
@@ -266,9 +319,11 @@ def _tally(
         conditions = [
             (*prefix, (name, str(group))) for prefix in conditions for group in column.categories
         ]
-    samples = np.bincount(code[grouped], minlength=len(conditions))
-    errors = np.bincount(code[grouped & wrong], minlength=len(conditions))
-    return {
-        key: (int(size), int(mistakes))
-        for key, size, mistakes in zip(conditions, samples, errors, strict=True)
-    }
+    strata = int(classes.max(initial=0)) + 1
+    code = code * strata + classes
+    shape = (len(conditions), strata)
+    samples, errors = (
+        np.bincount(code[chosen], minlength=len(conditions) * strata).reshape(shape)
+        for chosen in (grouped, grouped & wrong)
+    )
+    return dict(zip(conditions, np.stack([samples, errors], axis=2), strict=True))

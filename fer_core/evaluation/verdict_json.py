@@ -110,6 +110,7 @@ def _weaknesses(weaknesses: Weaknesses | None) -> dict[str, Any] | None:
                 "errors": part.errors,
                 "rate": part.rate,
                 "elsewhere": part.elsewhere,
+                "elsewhere_same_classes": part.same_classes,
                 "corrected_p": part.adjusted,
             }
             for part in weaknesses.slices

@@ -58,6 +58,34 @@ def test_an_intersection_without_further_errors_is_not_significant():
     assert not any(item.significant for item in result if len(item.conditions) == 2)
 
 
+def test_a_slice_whose_classes_are_hard_is_not_significant():
+    truth = np.array(["fear"] * 300 + ["happy"] * 700)
+    # dark: 200 of fear, 100 of happy; half of fear is wrong, a twentieth of happy, dark or not
+    light = np.array((["dark"] * 200 + ["bright"] * 100) + (["dark"] * 100 + ["bright"] * 600))
+    wrong = np.concatenate([np.arange(300) % 2 == 0, np.arange(700) % 20 == 0])
+    groups = table(light=light, **{"class": truth})
+    by_name = {item.name: item for item in worst_slices(wrong, groups, depth=1)}
+    assert by_name["class: fear"].significant
+    assert by_name["class: fear"].same_classes is None
+    dark = by_name["light: dark"]
+    assert (dark.rate, dark.elsewhere) == (105 / 300, 80 / 700)
+    assert dark.same_classes == pytest.approx((200 * 0.5 + 100 * 0.05) / 300)
+    assert not dark.significant
+    assert "against 35.0% elsewhere at the same class frequencies (not" in dark.statement
+    without = worst_slices(wrong, groups[["light"]], depth=1)[0]
+    assert (without.name, without.significant, without.same_classes) == ("light: dark", True, None)
+
+
+def test_a_slice_that_is_worse_within_each_class_is_significant():
+    truth = np.array(["fear"] * 300 + ["happy"] * 700)
+    light = np.array((["dark"] * 200 + ["bright"] * 100) + (["dark"] * 100 + ["bright"] * 600))
+    wrong = (light == "dark") & (np.arange(1000) % 2 == 0)
+    groups = table(light=light, **{"class": truth})
+    dark = next(item for item in worst_slices(wrong, groups) if item.name == "light: dark")
+    assert dark.significant
+    assert (dark.rate, dark.elsewhere, dark.same_classes) == (0.5, 0.0, 0.0)
+
+
 def test_the_false_positive_rate_is_bounded():
     alarms = 0
     for seed in range(40):

@@ -46,7 +46,7 @@ ESTIMATE = named("value low high")
 
 def test_keys_at_every_level_stay(toy):
     verdict = read_verdict(toy.benchmark, Constraints.of(min_recall={"sad": 0.1}))
-    worst = Slice((("light", "dark"),), 40, 20, 0.5, 0.25, 0.01, 0.02)
+    worst = Slice((("light", "dark"),), 40, 20, 0.5, 0.25, 0.01, 0.02, 0.3)
     weaknesses = replace(verdict.weaknesses, slices=(worst,))
     content = verdict_json(replace(verdict, weaknesses=weaknesses))
     content["models"] = content["models"][1:]  # the recommended run has no difference
@@ -65,7 +65,9 @@ def test_keys_at_every_level_stay(toy):
         recalls=named("class least holds_on_test", validation=ESTIMATE, test=ESTIMATE),
         weaknesses=named(
             "drawn_faces",
-            slices=named("conditions images errors rate elsewhere corrected_p"),
+            slices=named(
+                "conditions images errors rate elsewhere elsewhere_same_classes corrected_p"
+            ),
             confusions=named("true predicted images share low high"),
         ),
     )
@@ -76,6 +78,7 @@ def test_keys_at_every_level_stay(toy):
             "errors": 20,
             "rate": 0.5,
             "elsewhere": 0.25,
+            "elsewhere_same_classes": 0.3,
             "corrected_p": 0.02,
         }
     ]
