@@ -1,6 +1,7 @@
 """Readers of published layouts, on small trees written in exactly those layouts."""
 
 import shutil
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -372,6 +373,23 @@ def test_parquet_files_in_hub_layout(tmp_path: Path) -> None:
     np.testing.assert_array_equal(
         samples["train/000003"].image, noise(1, seed=10, side=24, colour=True)[0]
     )
+
+
+def test_colour_after_many_grey_images_is_found(tmp_path: Path) -> None:
+    cells = []
+    for number in range(120):
+        buffer = BytesIO()
+        colour = (number, number, number) if number < 90 else (number, 0, 200)
+        Image.new("RGB", (48, 48), colour).save(buffer, "PNG")
+        cells.append({"bytes": buffer.getvalue(), "path": None})
+    kind = pa.struct({"bytes": pa.binary(), "path": pa.string()})
+    table = pa.table({"image": pa.array(cells, kind), "label": ["happy", "sad"] * 60})
+    pq.write_table(table, tmp_path / "grey_first.parquet", row_group_size=16)
+    pq.write_table(table[:90], tmp_path / "grey.parquet")
+    source = HuggingFaceSource(str(tmp_path / "grey_first.parquet"))
+    assert source.colour
+    assert next(iter(source)).image.shape == (48, 48, 3)
+    assert not HuggingFaceSource(str(tmp_path / "grey.parquet")).colour
 
 
 def test_each_parquet_file_has_its_own_class_codes(tmp_path: Path) -> None:

@@ -45,6 +45,7 @@ from fer_core.errors import DataError, ImageError
 
 _IMAGE_NAMES = ("image", "img", "picture", "face", "imgbytes", "imagebytes", "bytes", "pixels")
 _BATCH = 64
+_COLOUR_RUNS = 5
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+(@[\w./-]+)?")
 
 
@@ -130,15 +131,19 @@ class HuggingFaceSource:
 
     @cached_property
     def colour(self) -> bool:
-        """Whether one of the first 50 readable images of any split is not grey."""
-        for rows in self._parts:
-            for row in islice(rows.read([self._image], ""), COLOUR_SAMPLE):
-                try:
-                    if is_coloured(_picture(row[self._image], self._place, "")):
-                        return True
-                except ImageError:
-                    continue
-        return False
+        """Whether one of 50 images of any split, in five runs evenly spaced, is not grey."""
+        return any(
+            self._is_coloured(row)
+            for rows in self._parts
+            for start in np.linspace(0, len(rows), _COLOUR_RUNS, endpoint=False, dtype=int).tolist()
+            for row in islice(rows.read([self._image], "", start), COLOUR_SAMPLE // _COLOUR_RUNS)
+        )
+
+    def _is_coloured(self, row: Mapping[str, Any]) -> bool:
+        try:
+            return is_coloured(_picture(row[self._image], self._place, ""))
+        except ImageError:
+            return False
 
     def __len__(self) -> int:
         return sum(1 for _ in self.entries())
