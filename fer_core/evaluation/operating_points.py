@@ -167,7 +167,7 @@ class OperatingPoint(Record):
         if self.run_created != info.created or self.labels != info.labels:
             raise ArtifactError(
                 f"The operating point was chosen for another training of {self.run_id} "
-                f"({self.run_created}, now {info.created}). Choose it again on the start page or "
+                f"({self.run_created}, now {info.created}). Choose it again on the page Verdict or "
                 "with `python -m training recommend`."
             )
 

@@ -62,7 +62,7 @@ def serve(
     operating_point: Annotated[
         Path | None,
         typer.Option(
-            help="File with a run's thresholds by class, from the start page or `recommend`. Its "
+            help="File with a run's thresholds by class, from the page Verdict or `recommend`. Its "
             "run gives no label below them.",
             show_default="none",
         ),

@@ -353,7 +353,7 @@ def examples(
 
 def action_units(
     out: Annotated[Path, typer.Argument(help="Output file, .csv.")],
-    count: Annotated[int, typer.Option(min=1, help="As in `prepare synthetic`.")] = 2000,
+    count: Annotated[int, typer.Option(min=1, help="As in `prepare synthetic`.")] = 1400,
     seed: Annotated[int, typer.Option(min=0, help="As in `prepare synthetic`.")] = 0,
 ) -> None:
     """Write the intensities of the action units of drawn faces as targets of a regression head.

@@ -51,7 +51,7 @@ def predict(
     operating_point: Annotated[
         Path | None,
         typer.Option(
-            help="File with a run's thresholds by class, from the start page or `recommend`, or "
+            help="File with a run's thresholds by class, from the page Verdict or `recommend`, or "
             "with temperature and class priors of your labels, from the page Label a few faces; "
             "predicts with this run.",
             show_default="none",

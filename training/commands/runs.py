@@ -374,7 +374,7 @@ def benchmark(
 
         python -m training benchmark ferplus --only resnet34 --only vgg16 --seeds 3
 
-        python -m training benchmark ferplus --grid loss.class_weights=none,balanced --seeds 3
+        python -m training benchmark ferplus --grid augment.cutmix=0,0.5 --seeds 3
     """
     from training.callbacks.wandb import require_wandb
     from training.jobs.accelerator import require_one_process
