@@ -152,11 +152,14 @@ def shares_by_class(
         st.info("This method was not measured on this model.")
         return
     shares = rows.groupby("predicted")[list(PARTS)].mean()
+    counts = rows["predicted"].value_counts()
     order = [label for label in benchmark.info.labels if label in shares.index]
+    titled = shares.loc[order].rename(lambda label: f"{label} (n = {counts[label]})")
     chart.show(
-        figure(share_heatmap, shares.loc[order], areas, dark=theme.is_dark()),
+        figure(share_heatmap, titled, areas, dark=theme.is_dark()),
         "by-class",
-        "Mean share of positive saliency by region, one row per predicted class.",
+        "Mean share of positive saliency by region, one row per predicted class; n: number of "
+        "faces.",
     )
 
 
@@ -173,7 +176,7 @@ def claims(benchmark: Benchmark, methods: Mapping[str, str]) -> None:
                 row[benchmark.titles[run_id]] = "not measured"
                 continue
             word = {True: "yes", False: "no, the opposite", None: "inconclusive"}[result.holds]
-            shares = f"{result.share:.0%} vs. {result.others:.0%}"
+            shares = f"{result.share:.0%} vs. {result.others:.0%} (n = {result.faces})"
             row[benchmark.titles[run_id]] = f"{word}: {shares}"
         rows.append(row)
     if not rows:
@@ -181,8 +184,10 @@ def claims(benchmark: Benchmark, methods: Mapping[str, str]) -> None:
     st.markdown("**Do common claims hold?**")
     st.dataframe(pd.DataFrame(rows), hide_index=True, key="claims")
     st.caption(
-        "Share of saliency on the region if the model predicts that class, vs. other classes. "
-        "Inconclusive: the 95% bootstrap interval of the difference includes 0."
+        "Share of saliency on the region if the model predicts that class, vs. other classes; n: "
+        f"faces with that prediction. Inconclusive: fewer than {tables.LEAST_FACES} faces, or the "
+        "95% interval of the difference (Welch's t, not corrected for the number of claims) "
+        "includes 0."
     )
 
 
@@ -195,13 +200,15 @@ def mean_maps(benchmark: Benchmark, run: Run, table: pd.DataFrame, method: str) 
     if not labels:
         return
     st.markdown("**Mean map of each class, over its mean face**")
+    counts = table.loc[table["method"] == method, "predicted"].value_counts()
     for column, label in zip(tiles(len(labels), "mean-maps"), labels, strict=True):
         mean = faces.get(f"train/{label}/mean")
         grey = np.full((48, 48), 128, np.uint8) if mean is None else mean.round().astype(np.uint8)
         picture = Image.fromarray(grey).resize((192, 192), Image.Resampling.BICUBIC)
-        saliency_map.show(column, picture, maps[label], evidence, label)
+        title = f"{label} (n = {counts[label]})"
+        saliency_map.show(column, picture, maps[label], evidence, title)
     st.caption(
-        f"Mean saliency over the images with that prediction ({method_title(method)}), each map "
+        f"Mean saliency over the n images with that prediction ({method_title(method)}), each map "
         "scaled to its maximum."
     )
 
@@ -241,9 +248,10 @@ def method_ranking(benchmark: Benchmark, run: Run) -> None:
         "same faces (not defined for stability and randomisation). Deletion: confidence "
         "while salient cells are removed; lower is better. Insertion: the same while they are "
         "revealed; higher is better. ROAD: deletion with inpainting; above 0 is good. Stability: 1 "
-        "if noise does not change the map. Randomisation: similarity to the maps of a network with "
-        "random weights; near 0 is good. Pointing game: how often the maximum lies on the regions "
-        "of a drawn face that form its expression. Mass on evidence: the share of the map on them."
+        "if noise does not change the map. Randomisation: rank correlation with the maps of the "
+        "network after all its weights were made random (few faces); near 0 is good. Pointing "
+        "game: how often the maximum lies on the regions of a drawn face that form its expression. "
+        "Mass on evidence: the share of the map on them."
     )
     download.button(
         "Download (csv)",

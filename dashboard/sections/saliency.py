@@ -91,9 +91,9 @@ def pickers(benchmark: Benchmark) -> tuple[list[Run], list[str]]:
         key=Key.METHODS,
         bind=BIND,
         wrap=True,
-        help="Each model's default is its best measured method among those that beat both "
-        "baselines. Occlusion, Ablation-CAM and integrated gradients run the model many times and "
-        "take longer.",
+        help="Each model's default is the fastest of its methods that beat both baselines on "
+        "validation images. Occlusion, Ablation-CAM and integrated gradients run the model many "
+        "times and take longer.",
     )
     return [run for run in runs if run.run_id in (picked or [])], list(methods or [])
 

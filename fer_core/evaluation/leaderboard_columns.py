@@ -124,8 +124,8 @@ _ALL = (
     ),
     Column(
         "aurc", "AURC", Group.CALIBRATION, Kind.NUMBER, False,
-        "Area under the risk-coverage curve: how well confidence separates errors from correct "
-        "predictions.",
+        "Area under the risk-coverage curve: mean error rate over all coverages. It depends on the "
+        "accuracy and on how well confidence ranks errors below correct predictions.",
     ),
     Column(
         "coverage_at_5_risk", "coverage at 5% risk", Group.CALIBRATION, Kind.SHARE, True,

@@ -77,7 +77,7 @@ def test_regions_show_claims_agreement_and_faithful_methods(open_page, explained
     app = open_page("regions", explained, run=RUN)
     assert not app.exception
     claims = app.dataframe[0].value.set_index("claim")
-    assert claims.loc["mouth (smile) for happy", TITLE] == "yes: 70% vs. 10%"
+    assert claims.loc["mouth (smile) for happy", TITLE] == "inconclusive: 70% vs. 10% (n = 4)"
     assert claims.loc["brows for angry", TITLE].startswith("inconclusive")
     assert "beat both baselines in deletion and insertion: HiRes-CAM" in said(app)
     ranking = app.dataframe[1].value.set_index("method")

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
 from fer_core.artifacts import ArtifactStore, read_table, write_table
 from fer_core.errors import ArtifactError
@@ -28,7 +29,9 @@ PROTOCOL = MeasurementProtocol("run now", "split", 30, "hash", 0, 0)
 
 
 def rows(method: str, metric: str, values) -> pd.DataFrame:
-    return pd.DataFrame({"method": method, "metric": metric, "id": FACES, "value": values})
+    return pd.DataFrame(
+        {"method": method, "metric": metric, "id": FACES, "share": np.nan, "value": values}
+    )
 
 
 def measured(**deletion) -> pd.DataFrame:
@@ -113,6 +116,39 @@ def test_claims_are_supported_refuted_or_open():
     assert even is not None
     assert even.holds is None
     assert claim(places(smile, lambda n: 0.1), "m", "fear", "mouth") is None
+
+
+def test_a_claim_about_few_faces_stays_open():
+    def rare(n):
+        return "happy" if n < 4 else "sad"
+
+    few = claim(places(rare, lambda n: 0.6 if n < 4 else 0.2), "m", "happy", "mouth")
+    assert few is not None
+    assert (few.faces, few.holds) == (4, None)
+
+
+def test_the_interval_of_a_claim_is_welchs():
+    def smile(n):
+        return "happy" if n % 3 == 0 else "sad"
+
+    def mouth(n):
+        return 0.5 + 0.01 * n if n % 3 == 0 else 0.3 + 0.02 * (n % 5)
+
+    found = claim(places(smile, mouth), "m", "happy", "mouth")
+    first = [mouth(n) for n in range(len(FACES)) if n % 3 == 0]
+    second = [mouth(n) for n in range(len(FACES)) if n % 3]
+    expected = stats.ttest_ind(first, second, equal_var=False).confidence_interval(0.95)
+    assert (found.low, found.high) == pytest.approx((expected.low, expected.high))
+
+
+def test_randomisation_is_that_of_all_weights():
+    stages = [
+        rows("m", "randomisation", np.full(len(FACES), value)).assign(share=share)
+        for share, value in ((0.25, 0.8), (0.5, -0.8), (1.0, -0.4))
+    ]
+    table = rank_methods(pd.concat(stages, ignore_index=True))
+    assert table["value"].tolist() == [pytest.approx(-0.4)]  # their mean would be -0.13
+    assert table["faces"].tolist() == [len(FACES)]
 
 
 def test_mean_maps_by_class():

@@ -10,7 +10,7 @@ number of labels and Student's quantile.
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import ndtri, stdtrit
+from scipy.special import stdtrit
 
 from fer_core.evaluation.few_labels.pool import Floats, Labelled, LabelPool
 from fer_core.evaluation.intervals import LEVEL
@@ -53,7 +53,7 @@ def estimate_accuracies(pool: LabelPool, labelled: Labelled) -> AccuracyEstimate
 
 
 def estimate_shares(labelled: Labelled, images: int) -> tuple[Estimate, ...]:
-    """Estimates the share of each class among the clear images, with normal 95% intervals.
+    """Estimates the share of each class among the clear images, with 95% intervals.
 
     Args:
         labelled: At least two labels, one of them clear.
@@ -63,15 +63,15 @@ def estimate_shares(labelled: Labelled, images: int) -> tuple[Estimate, ...]:
     values = np.hstack([labelled.shares, clear])
     totals, deviations = lure(values, labelled.probability, images)
     share_clear = max(totals[-1], _EDGE)
-    shares = totals[:-1] / share_clear
+    shares = np.clip(totals[:-1] / share_clear, 0, 1)
     ratio = (deviations[:, :-1] - shares * deviations[:, -1:]) / share_clear
     count = len(labelled)
-    normal = float(ndtri((1 + LEVEL) / 2))
-    half = normal * np.sqrt((ratio**2).sum(axis=0) / (count * (count - 1)))
-    low, value, high = (np.clip(shares + side * half, 0, 1) for side in (-1, 0, 1))
+    variance = ((ratio**2).sum(axis=0) + _ONE_LABEL) / (count * (count - 1))
+    found = _with_interval(shares, variance, count - 1)
+    low, high = (shares, shares) if count >= images else (found.low, found.high)
     return tuple(
         Estimate(value=v, low=a, high=b)
-        for v, a, b in zip(value.tolist(), low.tolist(), high.tolist(), strict=True)
+        for v, a, b in zip(shares.tolist(), low.tolist(), high.tolist(), strict=True)
     )
 
 
