@@ -31,6 +31,9 @@ SCORED_HELP = (
     "annotation of the same images: with FER+, the original labels of FER2013, which other "
     "publications use."
 )
+ANY_CONFIDENCE = (0.0, 1.0)
+"""Bounds of the filter of confidence that keep every image."""
+
 _SEPARATOR = ": "
 
 
@@ -180,6 +183,7 @@ def confidence_filter() -> tuple[float, float]:
         format="%d%%",
         key=Key.SURE,
         bind=BIND,
+        help="Calibrated confidence of the model that is picked above.",
     )
     return low / 100, high / 100
 

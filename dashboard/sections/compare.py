@@ -123,8 +123,8 @@ def predictions(benchmark: Benchmark, run_ids: Sequence[str], faces: Faces) -> N
     )  # fmt: skip
     unsure_below = right.slider(
         "Unsure below", 0, 95, 0, 5, format="%d%%", key=Key.UNSURE, bind=BIND,
-        help="Below this calibrated confidence a model abstains. The Trust page shows the coverage "
-        "and the error rate that follow.",
+        help="Below this calibrated confidence a model abstains. The page Verdict shows the "
+        "coverage and the error rate that follow, for the recommended model.",
     ) / 100  # fmt: skip
     target = None if explain == PREDICTED else str(explain)
     heading, heat_map = st.empty(), st.empty()

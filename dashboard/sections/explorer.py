@@ -334,7 +334,7 @@ def _agreement_by_class(samples: pd.DataFrame, labels: Sequence[str]) -> None:
         {
             "images": by_class.size(),
             "mean agreement": by_class.mean(),
-            "unanimous": (agreement == 1).groupby(samples["label"]).mean(),
+            "unanimous": (agreement == 1).where(agreement.notna()).groupby(samples["label"]).mean(),
         }
     )
     table = table.reindex(list(labels)).fillna({"images": 0}).astype({"images": "int64"})

@@ -55,7 +55,7 @@ def set_picker(origin: Benchmark, picked: Benchmark) -> Benchmark | None:
         hide_index=True,
         column_config={
             "best accuracy": percent_column(),
-            "on the benchmark": percent_column(),
+            "that model on the benchmark": percent_column(),
         },
         key="transferred-sets",
     )
@@ -68,17 +68,16 @@ def set_picker(origin: Benchmark, picked: Benchmark) -> Benchmark | None:
 
 def _row(benchmark: Benchmark) -> dict[str, object]:
     info, report = benchmark.info, transfers.shift(benchmark)
-    best = benchmark.runs[0].report.test.accuracy.value if benchmark.runs else None
+    best = benchmark.runs[0] if benchmark.runs else None
+    before = {run.run_id: run.benchmark_accuracy for run in report.runs} if report else {}
     return {
         "set": benchmark.directory.root.name,
         "title": info.title,
         "faces": info.labelled + info.unlabelled,
         "labelled": info.labelled,
         "models": len(benchmark.runs),
-        "best accuracy": best if info.labelled else None,
-        "on the benchmark": None
-        if report is None or not report.runs
-        else max(run.benchmark_accuracy for run in report.runs),
+        "best accuracy": best.report.test.accuracy.value if best and info.labelled else None,
+        "that model on the benchmark": before.get(best.run_id) if best and info.labelled else None,
     }
 
 

@@ -58,6 +58,13 @@ with second:
     ends = filters.confidence_filter()
 row = aligned.row(run_id)
 kept = filters.filter_mask(groups, conditions, aligned.confidence[row], ends)
+if minus is not None and ends != filters.ANY_CONFIDENCE:
+    st.warning(
+        f"The images are chosen by the confidence of {plain(titles[run_id])} alone. A difference "
+        "of two models on such images is biased: with the models swapped it can have the opposite "
+        "sign. Remove this filter to compare models.",
+        icon=":material/warning:",
+    )
 if not kept.any():
     st.info("No image passes these filters. Remove a filter.", icon=":material/filter_alt:")
     st.stop()

@@ -15,21 +15,27 @@ def voted_classes(samples: pd.DataFrame) -> list[str]:
 
 
 def vote_shares(samples: pd.DataFrame) -> NDArray[np.float64]:
-    """Returns the vote distribution of each sample, shape (N, voted classes); 0 without votes."""
+    """Returns the vote distribution of each sample, shape (N, voted classes); NaN without votes."""
     columns = [f"{VOTE_PREFIX}{name}" for name in voted_classes(samples)]
     votes = samples[columns].to_numpy(dtype=np.float64)
-    shares: NDArray[np.float64] = votes / np.maximum(votes.sum(axis=1, keepdims=True), 1)
+    total = votes.sum(axis=1, keepdims=True)
+    shares: NDArray[np.float64] = np.divide(
+        votes, total, out=np.full(votes.shape, np.nan), where=total > 0
+    )
     return shares
 
 
 def agreement(samples: pd.DataFrame) -> NDArray[np.float64]:
-    """Returns the share of annotators who chose the most frequent class, 0 to 1, shape (N,)."""
+    """Returns the share of annotators who chose the most frequent class, 0 to 1, shape (N,).
+
+    NaN for samples without votes.
+    """
     shares = vote_shares(samples)
     return shares.max(axis=1) if shares.shape[1] else np.full(len(samples), np.nan)
 
 
 def votes_by_label(samples: pd.DataFrame, labels: tuple[str, ...]) -> pd.DataFrame:
-    """Returns the mean vote distribution of each class.
+    """Returns the mean vote distribution of each class, over its samples with votes.
 
     Returns:
         Classes in rows, voted classes in columns (those of the data set first), shares of 0 to 1.

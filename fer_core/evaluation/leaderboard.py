@@ -1,11 +1,13 @@
 """Leaderboard: evaluates the runs of a benchmark and ranks them."""
 
 import os
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
+from typing import Self
 
 import pandas as pd
 
@@ -267,7 +269,7 @@ def _evaluated(
                 pending[run.run_id] = pool.submit(work)
             except FerscopeError as error:
                 problems.append(f"{run.run_id}: {error}")
-    baseline = baseline_robustness(runs)
+    reference = RobustnessReference.of(runs)
     infos = [run.info for run in runs]
     titles = shown_titles({info.run_id: info.title for info in infos})
     entries = {}
@@ -276,7 +278,7 @@ def _evaluated(
             readings = lineage_readings(run.info, info.name, infos, find)
             evaluation = pending[run.run_id].result()
             title = titles[run.run_id]
-            entries[run.run_id] = _entry(title, run, evaluation, scope, baseline, readings)
+            entries[run.run_id] = _entry(title, run, evaluation, scope, reference, readings)
     return entries, predictions
 
 
@@ -326,6 +328,28 @@ def baseline_robustness(runs: Sequence[RunSource]) -> pd.DataFrame | None:
     return None
 
 
+@dataclass(frozen=True)
+class RobustnessReference:
+    """What the robustness of a benchmark's runs is compared on.
+
+    Attributes:
+        baseline: Table of the baseline of mCE; None without one.
+        images: Images on which most runs were measured (`robustness.measured_on`); runs that were
+            measured on others have no values in the robustness columns. None without a table.
+    """
+
+    baseline: pd.DataFrame | None
+    images: tuple[int, int, str] | None
+
+    @classmethod
+    def of(cls, runs: Sequence[RunSource]) -> Self:
+        """Returns the reference of runs, in their order."""
+        tables = (_robustness_table(run.directory) for run in runs)
+        counts = Counter(robustness.measured_on(table) for table in tables if table is not None)
+        images = counts.most_common(1)[0][0] if counts else None
+        return cls(baseline_robustness(runs), images)
+
+
 def comparable_runs(reports: Mapping[str, Report], split_hash: str) -> list[str]:
     """Returns the ids of the runs that are ranked: those measured on the benchmark's split.
 
@@ -354,13 +378,13 @@ def _entry(
     run: RunSource,
     evaluation: Evaluation,
     scope: Scope,
-    baseline: pd.DataFrame | None,
+    reference: "RobustnessReference",
     readings: LineageReadings,
 ) -> Entry:
     table = _robustness_table(run.directory)
     robustness_values: dict[str, float] = {}
-    if table is not None:
-        summary = robustness.summarise(table, baseline)
+    if table is not None and robustness.measured_on(table) == reference.images:
+        summary = robustness.summarise(table, reference.baseline)
         robustness_values = leaderboard_columns.robustness_values(summary)
     framing_table = _framing_table(run.directory)
     return Entry(

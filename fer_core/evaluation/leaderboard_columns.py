@@ -133,7 +133,8 @@ _ALL = (
     ),
     Column(
         "corrupted_accuracy", "corrupted accuracy", Group.ROBUSTNESS, Kind.SHARE, True,
-        "Mean accuracy over all corruptions and severities.",
+        "Mean accuracy over all corruptions and severities, on a random sample of test (1,000 "
+        "images by default). Runs that were measured on other images have no value.",
     ),
     Column(
         "accuracy_retained", "accuracy retained", Group.ROBUSTNESS, Kind.SHARE, True,

@@ -4,7 +4,8 @@ If a threshold only keeps the limit on validation, new images exceed the limit a
 So thresholds are stricter by default: the limit holds with 95% confidence for images like those of
 validation. The method is Learn then Test (Angelopoulos et al. 2021,
 https://arxiv.org/abs/2110.01052): exact binomial tests in a fixed sequence, from the strictest
-threshold to the most lenient. Each limit has this confidence by itself.
+threshold to the most lenient. Each limit has this confidence by itself; if a class has a limit of
+its own, the one of all classes is tested after that class's threshold was chosen.
 """
 
 import math
@@ -64,30 +65,69 @@ class RiskLimits(BaseModel):
 def choose_thresholds(validation: SplitPredictions, limits: RiskLimits) -> dict[str, float]:
     """Returns thresholds by class with the largest coverage that keep the limits.
 
-    A class with a limit of its own gets the higher of its threshold and that of all classes.
+    Thresholds of classes with a limit of their own come first. The threshold of all classes is then
+    chosen on the predictions that these leave; a class gets the higher of both.
 
     Args:
         validation: Calibrated validation predictions.
         limits: The limits.
 
     Raises:
-        DataError: If a class is unknown, or no threshold keeps a limit.
+        DataError: If a class is unknown, or no threshold keeps a limit, or the limits cannot be
+            kept together.
     """
-    everywhere: float | None = 0.0
+    names = validation.labels.names
+    own = {
+        label: _class_threshold(validation, label, least, limits.confidence)
+        for label, least in limits.min_precision.items()
+    }
+    everywhere = 0.0
     if limits.max_risk is not None:
-        everywhere = threshold_at_risk(validation, limits.max_risk, limits.confidence)
-    if everywhere is None:
-        limit = f"the error rate at {100 * (limits.max_risk or 0):g}%"
-        raise DataError(_impossible(limit, validation, limits.max_risk or 0.0, limits.confidence))
-    thresholds = dict.fromkeys(validation.labels.names, everywhere)
+        floors = np.array([own.get(name, 0.0) for name in names])
+        left = validation.select(validation.confidence >= floors[validation.predicted])
+        found = threshold_at_risk(left, limits.max_risk, limits.confidence)
+        if found is None:
+            limit = f"the error rate at {100 * limits.max_risk:g}%"
+            raise DataError(_impossible(limit, left, limits.max_risk, limits.confidence))
+        everywhere = found
+    thresholds = {name: max(everywhere, own.get(name, 0.0)) for name in names}
     for label, least in limits.min_precision.items():
-        as_class = validation.select(validation.predicted == validation.labels.index(label))
-        threshold = threshold_at_risk(as_class, 1 - least, limits.confidence)
-        if threshold is None:
-            limit = f"the precision of {label} at {100 * least:g}%"
-            raise DataError(_impossible(limit, as_class, 1 - least, limits.confidence))
-        thresholds[label] = max(everywhere, threshold)
+        if not _is_kept(validation, label, thresholds[label], least, limits.confidence):
+            raise DataError(
+                f"The error rate and the precision of {label} cannot be limited together: the "
+                "threshold that the error rate needs leaves too few or too uncertain predictions "
+                f"of {label}. Loosen one of the limits."
+            )
     return thresholds
+
+
+def _class_threshold(
+    validation: SplitPredictions, label: str, least: float, confidence: float
+) -> float:
+    """Returns the threshold of a class with the largest recall whose precision keeps a limit.
+
+    Raises:
+        DataError: If the class is unknown or there is none.
+    """
+    as_class = validation.select(validation.predicted == validation.labels.index(label))
+    threshold = threshold_at_risk(as_class, 1 - least, confidence)
+    if threshold is None:
+        limit = f"the precision of {label} at {100 * least:g}%"
+        raise DataError(_impossible(limit, as_class, 1 - least, confidence))
+    return threshold
+
+
+def _is_kept(
+    validation: SplitPredictions, label: str, threshold: float, least: float, confidence: float
+) -> bool:
+    """Whether the precision of a class keeps its limit at a threshold."""
+    chosen = (validation.predicted == validation.labels.index(label)) & (
+        validation.confidence >= threshold
+    )
+    count, errors = int(chosen.sum()), int((chosen & ~validation.right).sum())
+    if not confidence:
+        return errors <= (1 - least) * count + 1e-9
+    return least <= 0 or bool(bdtr(errors, count, 1 - least) <= 1 - confidence)
 
 
 def threshold_at_risk(

@@ -80,6 +80,12 @@ def read_robustness(path: Path) -> pd.DataFrame:
     return table
 
 
+def measured_on(table: pd.DataFrame) -> tuple[int, int, str]:
+    """Returns the number, the seed and the hash of the images of a table."""
+    first = table.iloc[0]
+    return int(first["images"]), int(first["seed"]), str(first["samples_hash"])
+
+
 def same_images(first: pd.DataFrame, second: pd.DataFrame) -> bool:
     """Whether two tables were measured on the same images with the same seed."""
     keys = ["images", "seed", "samples_hash"]

@@ -25,13 +25,13 @@ class Normalisation(StrEnum):
 
 
 def normalise(matrix: NDArray[np.int64], how: Normalisation) -> NDArray[np.float64]:
-    """Returns counts or shares of a confusion matrix; empty rows and columns become 0."""
+    """Returns counts or shares of a confusion matrix; NaN for shares of a class without images."""
     if how is Normalisation.COUNTS:
         return matrix.astype(np.float64)
     axis = 1 if how is Normalisation.BY_TRUTH else 0
     total = matrix.sum(axis=axis, keepdims=True)
     shares: NDArray[np.float64] = np.divide(
-        matrix, total, out=np.zeros(matrix.shape), where=total > 0
+        matrix, total, out=np.full(matrix.shape, np.nan), where=total > 0
     )
     return shares
 
@@ -87,6 +87,7 @@ def confusion_chart(
     return chart
 
 
+_UNDEFINED = "n/a"
 _LETTER, _GAP = 7.5, 8.0
 """Width of a letter of a header, and the least distance of two headers, in pixels."""
 
@@ -111,12 +112,17 @@ def _cells(
             "truth": np.repeat(list(labels), len(labels)),
             "predicted": np.tile(list(labels), len(labels)),
             "count": matrix.ravel(),
-            "share of true class": normalise(matrix, Normalisation.BY_TRUTH).ravel(),
-            "share of predicted class": normalise(matrix, Normalisation.BY_PREDICTION).ravel(),
+            "share of true class": _filled(matrix, Normalisation.BY_TRUTH).ravel(),
+            "share of predicted class": _filled(matrix, Normalisation.BY_PREDICTION).ravel(),
             "shade": _shades(matrix, how, minus).ravel(),
             "text": _texts(matrix, how, minus),
         }
     )
+
+
+def _filled(matrix: NDArray[np.int64], how: Normalisation) -> NDArray[np.float64]:
+    """Returns shares for tooltips, which show NaN as 0 in any case."""
+    return np.nan_to_num(normalise(matrix, how))
 
 
 def _headers(matrix: NDArray[np.int64], labels: Sequence[str]) -> pd.DataFrame:
@@ -195,12 +201,15 @@ def _axis(field: str, title: str, side: str, order: Sequence[str]) -> Spec:
 def _shades(
     matrix: NDArray[np.int64], how: Normalisation, minus: NDArray[np.int64] | None
 ) -> NDArray[np.float64]:
-    """Returns signed colour values: above 0 is good; a square root makes small shares visible."""
+    """Returns signed colour values: above 0 is good; a square root makes small shares visible.
+
+    Undefined shares and differences have the colour of 0.
+    """
     scaled = Normalisation.BY_TRUTH if how is Normalisation.COUNTS else how
     good = 2 * np.eye(len(matrix)) - 1
     if minus is None:
-        return np.sqrt(normalise(matrix, scaled)) * good
-    change = normalise(matrix, scaled) - normalise(minus, scaled)
+        return np.nan_to_num(np.sqrt(normalise(matrix, scaled))) * good
+    change = np.nan_to_num(normalise(matrix, scaled) - normalise(minus, scaled))
     # a difference of 0.1 is large and gets almost the full colour
     shades: NDArray[np.float64] = np.sign(change) * np.sqrt(np.minimum(1, np.abs(change) * 6))
     return shades * good
@@ -209,14 +218,22 @@ def _shades(
 def _texts(
     matrix: NDArray[np.int64], how: Normalisation, minus: NDArray[np.int64] | None
 ) -> list[str]:
+    """Returns the texts of the cells; `n/a` where a share is not defined."""
     values = normalise(matrix, how)
     if minus is None:
         form = "{:,.0f}" if how is Normalisation.COUNTS else "{:.0%}"
-        return [form.format(value) for value in values.ravel()]
+        return [_UNDEFINED if np.isnan(value) else form.format(value) for value in values.ravel()]
     change = values - normalise(minus, how)
     if how is Normalisation.COUNTS:
         return [f"{value:+,.0f}" if value else "0" for value in change.ravel()]
-    return [f"{100 * value:+.1f}" if abs(value) >= 0.0005 else "0" for value in change.ravel()]
+    return [_points(value) for value in change.ravel()]
+
+
+def _points(change: float) -> str:
+    """Returns a difference of shares in percentage points."""
+    if np.isnan(change):
+        return _UNDEFINED
+    return f"{100 * change:+.1f}" if abs(change) >= 0.0005 else "0"
 
 
 def most_confused(matrix: NDArray[np.int64], labels: Sequence[str]) -> pd.DataFrame:

@@ -102,7 +102,8 @@ def risk_coverage_chart(
             line={"color": colours[run_id], "width": 2.5, "dash": dashes[run_id]},
             customdata=thin.threshold,
             hovertemplate=(
-                "coverage %{x:.0%}, error rate %{y:.1%}<br>confidence at least %{customdata:.1%}"
+                "coverage %{x:.0%}, error rate %{y:.1%}<br>confidence before temperature "
+                "scaling at least %{customdata:.1%}"
                 "<extra>%{fullData.name}</extra>"
             ),
         )

@@ -410,6 +410,15 @@ def test_the_difference_of_two_matrices_lists_the_samples_that_differ(open_page,
     assert ((rows["predicted"] == "happy") != (rows[other] == "happy")).all()
 
 
+def test_a_difference_of_images_chosen_by_one_models_confidence_has_a_warning(open_page, toy):
+    pair = {"run": "resnet34-cpu-s0", "minus": "efficientnet_lite0-cpu-s0"}
+    assert not open_page("confusion", toy.artifacts, **pair).warning
+    app = open_page("confusion", toy.artifacts, **pair, sure=["0", "90"])
+    assert not app.exception
+    (warning,) = app.warning
+    assert "confidence of EfficientNet-Lite0 (resnet34" in warning.value.replace("\\", "")
+
+
 def test_errors_are_listed_most_confident_first(open_page, toy):
     app = open_page("errors", toy.artifacts, toy.data, label="sad")
     rows = app.dataframe[0].value

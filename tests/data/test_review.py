@@ -240,10 +240,13 @@ def test_votes_by_hand() -> None:
         }
     )
     assert annotators.voted_classes(table) == ["sad", "fear", "unknown"]
-    assert annotators.agreement(table).tolist() == [1.0, 0.6, 0.9, 0.0]
+    np.testing.assert_allclose(annotators.agreement(table), [1.0, 0.6, 0.9, np.nan])
     means = annotators.votes_by_label(table, ("fear", "sad"))
     assert means.columns.tolist() == ["fear", "sad", "unknown"]
     np.testing.assert_allclose(means.to_numpy(), [[0.9, 0.1, 0], [0.1, 0.8, 0.1]])
+    partly = table.assign(label="sad")  # the last image has no votes
+    half = annotators.votes_by_label(partly, ("sad",))
+    np.testing.assert_allclose(half.to_numpy(), [[1.7 / 3, 1.1 / 3, 0.2 / 3]])
     compared = annotators.annotations_compared(table, ("fear", "sad"))
     assert compared is not None
     assert compared.to_numpy().tolist() == [[1, 0], [1, 1]]

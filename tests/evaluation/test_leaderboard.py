@@ -107,6 +107,21 @@ def test_each_column_of_the_predictions_has_a_value():
     assert result.annotator_agreement is not None
 
 
+def test_robustness_on_other_images_is_not_compared(benchmark_copy):
+    first, second, third = [run for run in benchmark_copy.runs() if run.info().kind == "network"][
+        :3
+    ]
+    usual = robustness_table(0.8, (0.6, 0.4), (0.6, 0.2))
+    write_table(first.robustness_path, usual)
+    write_table(second.robustness_path, usual)
+    write_table(third.robustness_path, usual.assign(seed=1))
+    entries = {entry.run_id: entry for entry in read_results(benchmark_copy).entries}
+    assert entries[first.run_id].values["corrupted_accuracy"] == pytest.approx(0.45)
+    assert "corrupted_accuracy" in entries[second.run_id].values
+    assert "corrupted_accuracy" not in entries[third.run_id].values
+    assert entries[third.run_id].robustness_values == {}
+
+
 def test_columns_of_a_runs_tables_are_filled(benchmark_copy):
     baseline, other = map(benchmark_copy.run, ("resnet34-cpu-s0", "efficientnet_lite0-cpu-s0"))
     write_table(baseline.robustness_path, robustness_table(0.8, (0.6, 0.4), (0.6, 0.2)))

@@ -21,6 +21,10 @@ def on_validation(max_risk=None, min_precision=None):
     return RiskLimits(max_risk=max_risk, min_precision=min_precision or {}, confidence=0)
 
 
+def many(right, wrong, confidence):
+    return [(0, 0, confidence)] * right + [(1, 0, confidence)] * wrong
+
+
 def test_the_threshold_of_a_risk_on_validation_by_hand():
     assert threshold_at_risk(FIVE, 0.0, 0) == 0.9
     assert threshold_at_risk(FIVE, 0.25, 0) == 0.7  # one of four
@@ -33,11 +37,33 @@ def test_limits_are_combined_by_the_higher_threshold():
     assert choose_thresholds(FIVE, on_validation()) == {"angry": 0.0, "happy": 0.0}
     assert choose_thresholds(FIVE, on_validation(0.25)) == {"angry": 0.7, "happy": 0.7}
     both = on_validation(0.25, {"happy": 0.9})
-    assert choose_thresholds(FIVE, both) == {"angry": 0.7, "happy": 0.9}
+    # of the happy ones two are left, so with the wrong angry one the error rate would be 1 / 3
+    assert choose_thresholds(FIVE, both) == {"angry": 0.9, "happy": 0.9}
     angry = on_validation(None, {"angry": 1.0})
     assert choose_thresholds(FIVE, angry) == {"angry": 0.95, "happy": 0.0}
     happy = on_validation(None, {"happy": 0.6})  # two of three
     assert choose_thresholds(FIVE, happy) == {"angry": 0.0, "happy": 0.7}
+
+
+def test_the_error_rate_is_limited_on_what_the_thresholds_of_classes_leave():
+    happy = [(1, 1, 0.9)] * 40 + [(1, 1, 0.6)] * 100 + [(0, 1, 0.6)] * 4
+    angry = [(0, 0, 0.9)] * 20 + [(0, 0, 0.7)] * 20 + [(1, 0, 0.7)] * 12
+    predictions = answers(happy + angry)
+    alone = choose_thresholds(predictions, on_validation(0.1))
+    assert operate(predictions, alone).risk.value == 16 / 196
+    # 98% precision needs the 40 happy ones of .9; with the 52 of angry 13% would be wrong
+    limits = on_validation(0.1, {"happy": 0.98})
+    both = operate(predictions, choose_thresholds(predictions, limits))
+    assert (both.risk.value, both.coverage.value) == (0.0, 60 / 196)
+
+
+def test_limits_that_exclude_each_other_are_an_error():
+    # right up to 80% only, so the error rate needs a threshold that leaves a wrong happy
+    rows = many(40, 0, 0.95) + [(0, 1, 0.95)] * 2 + [(1, 1, 0.6)] * 60 + many(0, 40, 0.6)
+    limits = RiskLimits(max_risk=0.05, min_precision={"happy": 0.9}, confidence=0)
+    assert choose_thresholds(answers(rows), on_validation(None, {"happy": 0.9}))["happy"] == 0.6
+    with pytest.raises(DataError, match="precision of happy cannot be limited together"):
+        choose_thresholds(answers(rows), limits)
 
 
 def test_a_limit_that_no_threshold_keeps_on_validation_is_an_error():
@@ -56,10 +82,6 @@ def test_the_fewest_predictions_by_hand():
     assert fewest_predictions(0.1, 0.9) == 22
     assert fewest_predictions(0.0, 0.95) == float("inf")
     assert fewest_predictions(1.0, 0.95) == 1
-
-
-def many(right, wrong, confidence):
-    return [(0, 0, confidence)] * right + [(1, 0, confidence)] * wrong
 
 
 def test_a_certain_threshold_by_hand():

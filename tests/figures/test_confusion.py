@@ -18,6 +18,14 @@ MATRIX = np.array([[3, 1], [2, 4]])
 LABELS = ("angry", "happy")
 
 
+def cells_of(spec):
+    return [row for row in spec["data"]["values"] if not row["head"]]
+
+
+def texts_of(spec):
+    return [row["text"] for row in cells_of(spec)]
+
+
 @pytest.mark.parametrize(
     ("how", "expected"),
     [
@@ -30,8 +38,23 @@ def test_normalisation_by_hand(how, expected):
     np.testing.assert_allclose(normalise(MATRIX, how), expected)
 
 
-def test_an_empty_class_gives_zeros_not_errors():
-    assert normalise(np.array([[0, 0], [1, 1]]), Normalisation.BY_TRUTH)[0].tolist() == [0, 0]
+def test_shares_of_a_class_without_images_are_shown_as_undefined():
+    empty = np.array([[0, 0], [1, 3]])
+    assert np.isnan(normalise(empty, Normalisation.BY_TRUTH)[0]).all()
+    assert texts_of(confusion_chart(empty, LABELS, Normalisation.BY_TRUTH)) == [
+        "n/a", "n/a", "25%", "75%",
+    ]  # fmt: skip
+    assert texts_of(confusion_chart(empty, LABELS, Normalisation.COUNTS)) == ["0", "0", "1", "3"]
+
+
+def test_a_difference_from_an_undefined_share_is_undefined_and_has_no_colour():
+    never_happy = np.array([[4, 0], [6, 0]])
+    chart = confusion_chart(
+        never_happy, LABELS, Normalisation.BY_PREDICTION, minus=np.array([[3, 1], [2, 4]])
+    )
+    assert texts_of(chart) == ["-20.0", "n/a", "+20.0", "n/a"]
+    shades = [row["shade"] for row in cells_of(chart)]
+    assert [shade == 0 for shade in shades] == [False, True, False, True]
 
 
 def test_most_confused_lists_errors_most_frequent_first():
@@ -66,8 +89,7 @@ def test_rows_and_columns_have_clickable_headers():
 def test_improvements_are_green():
     other = np.array([[2, 2], [1, 5]])
     spec = confusion_chart(MATRIX, LABELS, Normalisation.COUNTS, minus=other)
-    rows = spec["data"]["values"]
-    cells = {(row["truth"], row["predicted"]): row for row in rows if not row["head"]}
+    cells = {(row["truth"], row["predicted"]): row for row in cells_of(spec)}
     assert {pair: row["text"] for pair, row in cells.items()} == {
         ("angry", "angry"): "+1", ("angry", "happy"): "-1",
         ("happy", "angry"): "+1", ("happy", "happy"): "-1",
@@ -77,5 +99,4 @@ def test_improvements_are_green():
     assert cells["happy", "angry"]["shade"] < 0
     assert cells["happy", "happy"]["shade"] < 0
     shares = confusion_chart(MATRIX, LABELS, Normalisation.BY_TRUTH, minus=other)
-    texts = [row["text"] for row in shares["data"]["values"] if not row["head"]]
-    assert texts == ["+25.0", "-25.0", "+16.7", "-16.7"]
+    assert texts_of(shares) == ["+25.0", "-25.0", "+16.7", "-16.7"]
