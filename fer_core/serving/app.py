@@ -5,14 +5,15 @@ from contextlib import asynccontextmanager
 from typing import Annotated, Any
 from urllib.parse import quote
 
-from fastapi import APIRouter, FastAPI, Query, Request
+from fastapi import APIRouter, FastAPI, Query, Request, Security
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi.responses import JSONResponse, Response
+from fastapi.security import APIKeyHeader
 
 from fer_core import __version__
 from fer_core.data.faces import FaceDetector
 from fer_core.serving import errors
-from fer_core.serving.errors import RefusedError
+from fer_core.serving.errors import RefusedError, UnexpectedErrors
 from fer_core.serving.middleware import API_KEY, REQUEST_ID, VERSION, ApiKeys, RequestLog
 from fer_core.serving.monitoring import CONTENT_TYPE, Monitor
 from fer_core.serving.responses import image_predictions
@@ -29,13 +30,17 @@ does not tell what a person feels. Uploads are processed in memory only and are 
 disk nor logged.
 """
 
+_NO_KEY: dict[int | str, dict[str, Any]] = {
+    401: {"model": Problem, "description": "The API key is missing or unknown."},
+}
+
 _ERRORS: dict[int | str, dict[str, Any]] = {
     400: {"model": Problem, "description": "The form is malformed or incomplete."},
-    401: {"model": Problem, "description": "The API key is missing or unknown."},
     408: {"model": Problem, "description": "The upload took too long."},
     413: {"model": Problem, "description": "The request or a file is too large."},
     415: {"model": Problem, "description": "The body is not a multipart form."},
     422: {"model": Problem, "description": "A parameter or an image is invalid."},
+    500: {"model": Problem, "description": "An unexpected error; see the server's log."},
     503: {"model": Problem, "description": "Too many concurrent requests; see Retry-After."},
 }
 
@@ -108,27 +113,49 @@ def create_app(settings: Settings | None = None, detector: FaceDetector | None =
         lifespan=lifespan,
     )
     errors.install(app, monitor)
-    router = APIRouter()
-    _add_facts(router)
-    _add_predict(router, config)
-    _add_explain(router, config)
-    app.include_router(router, prefix=VERSION)
-    app.include_router(router, include_in_schema=False)  # the addresses before /v1
+    public, protected = APIRouter(), _protected_router(config)
+    _add_probes(public)
+    _add_facts(protected)
+    _add_predict(protected, config)
+    _add_explain(protected, config)
+    for router in (public, protected):
+        app.include_router(router, prefix=VERSION)
+        app.include_router(router, include_in_schema=False)  # the addresses before /v1
     _add_middleware(app, config, monitor)
     return app
 
 
+def _protected_router(config: Settings) -> APIRouter:
+    """Returns a router whose documentation asks for the key, if the service needs one.
+
+    The key is checked by `ApiKeys` alone; the scheme makes /docs send it.
+    """
+    scheme = APIKeyHeader(
+        name=API_KEY,
+        scheme_name="ApiKey",
+        description="A key that the operator of the service gave you.",
+        auto_error=False,
+    )
+    dependencies = [Security(scheme)] if config.api_keys else []
+    return APIRouter(dependencies=dependencies, responses=_NO_KEY)
+
+
 def _add_middleware(app: FastAPI, config: Settings, monitor: Monitor) -> None:
-    """Adds what every request passes; the last one added is the first to see it."""
+    """Adds what every request passes; the last one added is the first to see it.
+
+    So all responses have a request id, and a page of another origin can read the refusals and the
+    failures as well. CORS itself responds to a browser that asks whether it may send a key.
+    """
+    app.add_middleware(ApiKeys, hashes=config.api_keys, public=_PUBLIC)
+    app.add_middleware(UnexpectedErrors)
     if config.cors_origins:
         app.add_middleware(
             CORSMiddleware,
             allow_origins=list(config.cors_origins),
             allow_methods=["GET", "POST"],
             allow_headers=[API_KEY, REQUEST_ID],
-            expose_headers=[REQUEST_ID, *_PNG["headers"]],
+            expose_headers=[REQUEST_ID, "Retry-After", "Deprecation", "Link", *_PNG["headers"]],
         )
-    app.add_middleware(ApiKeys, hashes=config.api_keys, public=_PUBLIC)
     app.add_middleware(RequestLog, monitor=monitor, paths=(*_FACTS, *_MODELS), deprecated=_MODELS)
 
 
@@ -138,7 +165,7 @@ _PUBLIC = ("/health", "/ready", "/docs", "/openapi.json")
 """Paths that need no API key: probes of an orchestrator, and the documentation."""
 
 
-def _add_facts(router: APIRouter) -> None:
+def _add_probes(router: APIRouter) -> None:
     router.get("/health", summary="Health of the service")(health)
     router.get(
         "/ready",
@@ -146,6 +173,9 @@ def _add_facts(router: APIRouter) -> None:
         response_model=Ready,
         responses={503: {"model": Ready, "description": "It cannot; see `problems`."}},
     )(ready)
+
+
+def _add_facts(router: APIRouter) -> None:
     router.get(
         "/metrics",
         summary="Metrics for Prometheus",
@@ -213,7 +243,8 @@ def _add_predict(router: APIRouter, config: Settings) -> None:
                 thresholds=service.thresholds(unsure_below),
                 cropped=cropped,
             )
-            problems = dict(results[0].problems) if results else {}
+            # of all results: a run may fail in only some batches of the request
+            problems = {run: text for result in results for run, text in result.problems.items()}
             return PredictResponse(benchmark=service.name, images=images, problems=problems)
 
 

@@ -1,6 +1,7 @@
 """Error responses: all errors have the form of `Problem`."""
 
 import logging
+from contextvars import ContextVar
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -8,12 +9,16 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from fer_core.data.imaging import printable_name
 from fer_core.serving.monitoring import Monitor
 from fer_core.serving.schemas import Problem
 
 log = logging.getLogger(__name__)
+
+request_id: ContextVar[str] = ContextVar("request_id", default="unknown")
+"""Id of the current request, for the log; also known in the threads that work for it."""
 
 _INVALID = "invalid_parameter"
 
@@ -34,6 +39,40 @@ class RefusedError(Exception):
         super().__init__(detail)
         self.status, self.error, self.detail = status, error, detail
         self.headers = None if retry_after is None else {"Retry-After": str(retry_after)}
+
+
+class UnexpectedErrors:
+    """Responds to an exception that nothing else handles with a `Problem`, and logs its trace.
+
+    It belongs inside the middleware that adds headers, so that this response has them as well.
+
+    Args:
+        app: The application.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handles one request."""
+        started = False
+
+        async def respond(message: Message) -> None:
+            nonlocal started
+            started = started or message["type"] == "http.response.start"
+            await send(message)
+
+        try:
+            await self._app(scope, receive, respond)
+        except Exception:
+            if scope["type"] != "http" or started:
+                raise  # a second response cannot follow: the server closes the connection
+            log.exception("request %s failed", request_id.get())
+            detail = (
+                "The service failed unexpectedly. Give its operator the request id "
+                f"{request_id.get()}: the server's log has the cause."
+            )
+            await _response(500, "internal_error", detail)(scope, receive, send)
 
 
 def install(app: FastAPI, monitor: Monitor) -> None:

@@ -13,6 +13,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from fer_core.serving.errors import request_id
 from fer_core.serving.monitoring import OTHER, Monitor
 from fer_core.serving.schemas import Problem
 
@@ -25,6 +26,13 @@ VERSION = "/v1"
 """Prefix of the current version of the API."""
 
 _ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+
+
+def route_path(scope: Scope) -> str:
+    """Returns the path of a request as the routes know it: without the server's `root_path`."""
+    path: str = scope["path"]
+    inner = path.removeprefix(scope.get("root_path", ""))
+    return inner if inner.startswith("/") else path
 
 
 class RequestLog:
@@ -51,9 +59,10 @@ class RequestLog:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        start, path = time.perf_counter(), scope["path"]
+        start, path = time.perf_counter(), route_path(scope)
         wanted = Headers(scope=scope).get(REQUEST_ID, "")
-        request_id = wanted if _ID.fullmatch(wanted) else uuid.uuid4().hex
+        current_id = wanted if _ID.fullmatch(wanted) else uuid.uuid4().hex
+        request_id.set(current_id)
         status = 500
 
         async def respond(message: Message) -> None:
@@ -61,10 +70,11 @@ class RequestLog:
             if message["type"] == "http.response.start":
                 status = message["status"]
                 headers = MutableHeaders(scope=message)
-                headers[REQUEST_ID] = request_id
+                headers[REQUEST_ID] = current_id
                 if path in self._deprecated:
                     headers["Deprecation"] = _DEPRECATED_SINCE
-                    headers["Link"] = f'<{VERSION}{path}>; rel="successor-version"'
+                    root = scope.get("root_path", "").rstrip("/")
+                    headers["Link"] = f'<{root}{VERSION}{path}>; rel="successor-version"'
             await send(message)
 
         try:
@@ -75,7 +85,7 @@ class RequestLog:
             known = known if known in self._paths else OTHER
             self._monitor.request(known, status, seconds)
             line = {
-                "request_id": request_id,
+                "request_id": current_id,
                 "method": scope["method"],
                 "path": known,
                 "status": status,
@@ -115,10 +125,13 @@ class ApiKeys:
         await response(scope, receive, send)
 
     def _admits(self, scope: Scope) -> bool:
-        if not self._hashes or scope["path"].removeprefix(VERSION) in self._public:
+        if not self._hashes or route_path(scope).removeprefix(VERSION) in self._public:
             return True
-        if scope["method"] == "OPTIONS":  # a browser asks without the key whether it may send it
-            return True
-        sent = hashlib.sha256(Headers(scope=scope).get(API_KEY, "").encode()).hexdigest()
+        name = API_KEY.lower().encode()
+        # the bytes as sent: decoded as Latin-1, a key with other letters would never match
+        key = next((value for header, value in scope["headers"] if header == name), b"")
+        if not key:
+            return False
+        sent = hashlib.sha256(key).hexdigest()
         # all are compared, so that the time says nothing about which one is close
         return sum(hmac.compare_digest(sent, known) for known in self._hashes) > 0

@@ -1,12 +1,13 @@
 """Settings of the service."""
 
+import hashlib
 import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 from fer_core.artifacts import ArtifactStore, BenchmarkDir
 from fer_core.data.imaging import MAX_BYTES
@@ -15,7 +16,9 @@ from fer_core.project import artifacts_root
 
 PREFIX = "FERSCOPE_"
 PREFERRED = "ferplus"
+API_KEYS = f"{PREFIX}API_KEYS"
 _MIB = 2**20
+_EMPTY_KEY = hashlib.sha256(b"").hexdigest()
 
 
 class Settings(BaseModel):
@@ -27,6 +30,7 @@ class Settings(BaseModel):
         max_body_mib: Largest request body in MiB.
         max_file_mib: Largest file in MiB.
         max_files: Largest number of images per request.
+        max_faces: Largest number of faces per request, over all its images.
         max_requests: Largest number of concurrent uploads; further ones are told to retry.
         batch_faces: Largest number of faces per forward pass, over all waiting requests.
         upload_seconds: Time limit in seconds for receiving a request body.
@@ -48,6 +52,7 @@ class Settings(BaseModel):
     max_body_mib: int = Field(64, ge=1, le=1024)
     max_file_mib: int = Field(MAX_BYTES // _MIB, ge=1, le=MAX_BYTES // _MIB)
     max_files: int = Field(32, ge=1, le=1000)
+    max_faces: int = Field(200, ge=1, le=10_000)
     max_requests: int = Field(64, ge=1, le=1000)
     batch_faces: int = Field(64, ge=1, le=1024)
     upload_seconds: float = Field(30.0, gt=0, le=600)
@@ -61,17 +66,29 @@ class Settings(BaseModel):
 
     @field_validator("api_keys", "cors_origins", mode="before")
     @classmethod
-    def _split(cls, value: object) -> object:
-        if isinstance(value, str):
-            return tuple(part.strip() for part in value.split(",") if part.strip())
-        return value
+    def _split(cls, value: object, info: ValidationInfo) -> object:
+        if not isinstance(value, str):
+            return value
+        parts = tuple(part.strip() for part in value.split(",") if part.strip())
+        if info.field_name == "api_keys" and not parts:
+            # such as a mounted secret without content: an empty list of keys admits everyone
+            raise ValueError(
+                f"{API_KEYS} is set but has no hash. Set it to the SHA-256 hash of a key, or "
+                "unset it to admit requests without a key"
+            )
+        return parts
 
     @field_validator("api_keys")
     @classmethod
     def _check_hashes(cls, hashes: tuple[str, ...]) -> tuple[str, ...]:
         if not all(re.fullmatch("[0-9a-f]{64}", digest) for digest in hashes):
             raise ValueError(
-                "FERSCOPE_API_KEYS takes SHA-256 hashes, not keys: "
+                f"{API_KEYS} takes SHA-256 hashes, not keys: "
+                "printf %s KEY | sha256sum | cut -d' ' -f1"
+            )
+        if _EMPTY_KEY in hashes:
+            raise ValueError(
+                f"{API_KEYS} has the SHA-256 hash of an empty key. Hash a key that is not empty: "
                 "printf %s KEY | sha256sum | cut -d' ' -f1"
             )
         return hashes
@@ -80,12 +97,18 @@ class Settings(BaseModel):
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Self:
         """Reads the settings from the environment; empty variables count as unset.
 
+        Only an empty `FERSCOPE_API_KEYS` is an error: it would admit requests without a key.
+
         Raises:
             pydantic.ValidationError: If a setting is out of range.
         """
         names = {f"{PREFIX}{name.upper()}": name for name in cls.model_fields}
         return cls.model_validate(
-            {name: environment[key] for key, name in names.items() if environment.get(key)}
+            {
+                name: environment[key]
+                for key, name in names.items()
+                if environment.get(key) or (key == API_KEYS and key in environment)
+            }
         )
 
     @property
