@@ -17,6 +17,13 @@ from fer_core.serving.settings import Settings
 GRACE_SECONDS = 5.0
 """Seconds before the minimum upload rate applies."""
 
+MAX_HEADERS = 8
+"""Largest number of headers of a part; browsers send two or three."""
+
+_KIB = 1024
+MAX_HEADER = 8 * _KIB
+"""Largest size in bytes of one header of a part, with its name."""
+
 
 @dataclass
 class Upload:
@@ -113,6 +120,12 @@ def _malformed(why: str) -> RefusedError:
     )
 
 
+_BAD_HEADERS = (
+    f"a part has an invalid header, one longer than {MAX_HEADER // _KIB} KiB, or more than "
+    f"{MAX_HEADERS} headers"
+)
+
+
 class _Form:
     """Incremental parser of a multipart body."""
 
@@ -120,6 +133,7 @@ class _Form:
         self._settings, self._field_name, self._most = settings, field_name, most
         self._parts: list[Upload] = []
         self._ended = False
+        self._in_headers = False
         self._header, self._value = bytearray(), bytearray()
         self._disposition = b""
         try:
@@ -134,6 +148,8 @@ class _Form:
                     "on_headers_finished": self._headers_finished,
                     "on_end": self._end,
                 },
+                max_header_count=MAX_HEADERS,
+                max_header_size=MAX_HEADER,
             )
         except FormParserError:
             raise _malformed("its boundary is invalid") from None
@@ -142,7 +158,8 @@ class _Form:
         try:
             self._parser.write(chunk)
         except FormParserError:
-            raise _malformed("its parts cannot be separated") from None
+            why = _BAD_HEADERS if self._in_headers else "its parts cannot be separated"
+            raise _malformed(why) from None
 
     def uploads(self) -> list[Upload]:
         if not self._parts:
@@ -164,6 +181,7 @@ class _Form:
                 "further requests.",
             )
         self._parts.append(Upload())
+        self._in_headers = True
         self._disposition = b""
 
     def _header_name(self, data: bytes, start: int, end: int) -> None:
@@ -179,6 +197,7 @@ class _Form:
         self._value.clear()
 
     def _headers_finished(self) -> None:
+        self._in_headers = False
         _, options = parse_options_header(self._disposition)
         part = self._parts[-1]
         part.field_name = options.get(b"name", b"").decode("utf-8", "replace")
