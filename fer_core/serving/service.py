@@ -78,6 +78,7 @@ class Service:
         ArtifactError: If the benchmark does not exist, or the operating point is damaged or was
             chosen for another run.
         DetectorError: If the default detector is not available.
+        FerscopeError: If the drift log cannot be opened for appending.
     """
 
     def __init__(
@@ -98,6 +99,7 @@ class Service:
         self._monitor = monitor or Monitor()
         self._drift = None if settings.drift_log is None else DriftLog(settings.drift_log)
         self._inference = BatchPredictor(self.predictor)
+        self._max_faces, self._batch_faces = settings.max_faces, settings.batch_faces
         self._batcher: Batcher[NDArray[np.uint8], tuple[str, ...], FaceResult] = Batcher(
             self._predict_batch, settings.batch_faces
         )
@@ -176,7 +178,7 @@ class Service:
         """Detects the faces in uploads; empties the list.
 
         Raises:
-            RefusedError: If the only upload has no face.
+            RefusedError: If the only upload has no face or cannot be processed.
         """
         detector = None if cropped else self._detector
         return await run_sync(
@@ -191,11 +193,28 @@ class Service:
     async def predict(
         self, faces: Sequence[NDArray[np.uint8]], runs: Sequence[RunInfo]
     ) -> list[FaceResult]:
-        """Returns the predictions of runs for each face, batched with other waiting requests."""
-        if not faces:
-            return []
+        """Returns the predictions of runs for each face, batched with other waiting requests.
+
+        A request with more faces than a batch is split, and queues again for each of its batches:
+        other requests are predicted between them.
+
+        Raises:
+            RefusedError: If there are too many faces.
+        """
+        if len(faces) > self._max_faces:
+            raise RefusedError(
+                422,
+                "too_many_faces",
+                f"The request has {len(faces)} faces, more than the limit of {self._max_faces}. "
+                "Send fewer images at once, or cut a picture of a crowd into several requests.",
+            )
         names = tuple(info.run_id for info in runs)
-        return await asyncio.wrap_future(self._batcher.submit(faces, names))
+        results: list[FaceResult] = []
+        for start in range(0, len(faces), self._batch_faces):
+            batch = faces[start : start + self._batch_faces]
+            predicted = await asyncio.wrap_future(self._batcher.submit(batch, names))
+            results += predicted
+        return results
 
     async def explain(
         self, face: NDArray[np.uint8], run: RunInfo, method: str | None, target: str | None

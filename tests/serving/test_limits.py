@@ -8,6 +8,7 @@ import threading
 import pytest
 from starlette.testclient import TestClient
 
+from fer_core.serving import uploads
 from fer_core.serving.app import create_app
 from fer_core.serving.settings import Settings
 from tests.support.uploads import (
@@ -152,6 +153,69 @@ def test_malformed_forms_are_refused(client, body):
     answer = client.post("/predict", content=body, headers={"content-type": content_type})
     assert answer.status_code in (400, 422)
     assert answer.json()["detail"]
+
+
+def with_header(name: bytes, value: bytes) -> bytes:
+    """A form of one image whose part has a further header."""
+    return HEAD[:-2] + name + b": " + value + b"\r\n\r\n" + png(0) + TAIL
+
+
+class TestHeadersOfAPart:
+    def send(self, app, body, size=2**16):
+        chunks = [body[start : start + size] for start in range(0, len(body), size)]
+
+        async def receive():
+            return {"type": "http.request", "body": chunks.pop(0), "more_body": bool(chunks)}
+
+        return call(app, receive, path="/v1/predict")
+
+    @pytest.mark.parametrize("size", [100, 2**16])
+    def test_a_header_may_have_8_kib(self, app, size):
+        body = with_header(b"X", b"y" * (uploads.MAX_HEADER - len("X: ")))
+        assert self.send(app, body, size)[0] == 200
+
+    @pytest.mark.parametrize("size", [100, 2**16])
+    @pytest.mark.parametrize(
+        ("name", "value"),
+        [(b"X", b"y" * (8192 - 2)), (b"X" * 8192, b"y"), (b"X", b" " * 8192 + b"y")],
+        ids=["value", "name", "spaces"],
+    )
+    def test_a_longer_one_is_refused(self, app, name, value, size):
+        status, answer = self.send(app, with_header(name, value), size)
+        assert (status, answer["error"]) == (400, "malformed_form")
+        assert "longer than 8 KiB" in answer["detail"]
+
+    def test_an_endless_header_is_not_collected(self, app):
+        read = []
+        first = b"--frontier\r\nX: "
+        status, answer = call(app, endless(b"y" * 1024, read, first))
+        assert (status, answer["error"]) == (400, "malformed_form")
+        assert sum(read) <= uploads.MAX_HEADER + 2 * 1024
+
+    def test_too_many_headers_are_refused(self, app):
+        status, answer = self.send(app, with_header(b"X", b"y\r\nX: y" + b"\r\nX: y" * 8))
+        assert (status, answer["error"]) == (400, "malformed_form")
+        assert "more than 8 headers" in answer["detail"]
+
+
+class TestFacesOfARequest:
+    def test_more_faces_than_the_limit_are_refused(self, toy):
+        settings = Settings(artifacts=toy.artifacts, max_faces=3)
+        query = "?runs=resnet34-cpu-s0"
+        with TestClient(create_app(settings, QuarterDetector())) as client:
+            answer = client.post("/predict" + query, files=files(png(0, 1), png(2, 3)))
+            assert (answer.status_code, answer.json()["error"]) == (422, "too_many_faces")
+            assert "has 4 faces, more than the limit of 3" in answer.json()["detail"]
+            fewer = client.post("/predict" + query, files=files(png(0, 1), png(2)))
+            assert fewer.status_code == 200
+            shown = client.post(
+                "/explain?run=resnet34-cpu-s0&face=3", files=files(png(0, 1, 2, 3), field="file")
+            )
+            assert shown.status_code == 200  # it predicts one face only
+
+    def test_the_limit_is_200_by_default(self):
+        assert Settings.from_environment({}).max_faces == 200
+        assert Settings.from_environment({"FERSCOPE_MAX_FACES": "7"}).max_faces == 7
 
 
 @pytest.mark.parametrize("boundary", ["", "x" * 5000, '"', "\\", ";;=;", "a\tb"])
