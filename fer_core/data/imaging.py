@@ -5,11 +5,13 @@ in the dataset.
 """
 
 import io
+import re
 import threading
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import PurePath
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +25,7 @@ from fer_core.data.picture_files import (
     readable_formats,
     unreadable_picture,
 )
-from fer_core.errors import ImageError
+from fer_core.errors import DataError, ImageError
 
 MAX_BYTES = 25 * 2**20
 """Maximum file size; JPEG files of cameras and phones are mostly below half of it."""
@@ -34,6 +36,10 @@ and cameras of "50 megapixels" take up to 52 million."""
 
 MAX_FRAMES = 2_000
 """Maximum number of frames read from an animation."""
+
+MAX_ANIMATION_PIXELS = 5_000_000_000
+"""Maximum number of pixels in all frames of an animation, because each frame is composed in full
+and a small file can hold thousands of large ones. 2000 frames of 1920 x 1080 have 4.1 billion."""
 
 MIN_SIDE = 16
 """Minimum height and width in pixels that can show an expression."""
@@ -48,6 +54,11 @@ _READABLE = "a JPEG, PNG, WebP, BMP, GIF or TIFF file"
 
 _ANIMATED = ("AVIF", "GIF", "PNG", "WEBP")
 
+_GIF_DELAY = re.compile(rb"\x21\xf9\x04.(..).\x00", re.DOTALL)
+_PNG_DELAY = re.compile(rb"fcTL.{20}(..)(..)", re.DOTALL)
+_WEBP_DELAY = re.compile(rb"ANMF.{16}(...)", re.DOTALL)
+_SHORTEST_DELAY = 10.0  # milliseconds, of files that specify none or less
+
 _FLOAT_WHITES = (1.0, 255.0, 65535.0)
 
 _UPRIGHT = {
@@ -61,6 +72,8 @@ _UPRIGHT = {
 }
 """EXIF orientation -> operations that make the image upright. Pillow's `exif_transpose` also
 rewrites the EXIF block, which fails on invalid tags that real cameras write."""
+
+_Result = TypeVar("_Result")
 
 # `warnings.catch_warnings` is not thread-safe, and decoding one picture at a time bounds memory.
 _decoding = threading.Lock()
@@ -84,15 +97,47 @@ class SampleFormat:
         return (self.side, self.side, 3) if self.colour else (self.side, self.side)
 
     def convert(self, image: Image.Image | NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Converts an image to this format; one that already has it is returned unchanged."""
-        array = np.asarray(image)
-        if array.dtype == np.uint8 and array.shape == self.shape:
-            return array
-        picture = image if isinstance(image, Image.Image) else Image.fromarray(array)
-        picture = picture.convert("RGB" if self.colour else "L")
+        """Converts an image to this format; an array that already has it is returned unchanged.
+
+        Images of any mode are read as uploads are: upright, transparent pixels on `BACKGROUND`, and
+        deep grey scaled to 8 bits.
+
+        Args:
+            image: An image, or an array with values from 0 to 255 as uint8, of shape (H, W),
+                (H, W, 3) or (H, W, 4).
+
+        Raises:
+            DataError: If it is neither, or an array of another type or shape.
+        """
+        if not isinstance(image, Image.Image):
+            _check_array(image)
+            if image.shape == self.shape:
+                return image
+            image = Image.fromarray(image)
+        picture = _shown(image)
+        mode = "RGB" if self.colour else "L"
+        if picture.mode != mode:
+            picture = picture.convert(mode)
         if picture.size != (self.side, self.side):
             picture = picture.resize((self.side, self.side), Image.Resampling.BILINEAR)
         return np.asarray(picture, dtype=np.uint8)
+
+
+@dataclass(frozen=True)
+class AnimationFacts:
+    """Metadata of an animation, from its headers.
+
+    Attributes:
+        frames: Number of frames that `open_frames` yields; 1 for a still image.
+        width: Width in pixels, before rotation.
+        height: Height in pixels, before rotation.
+        delay: Mean seconds from one frame to the next; 0 if the headers do not state it.
+    """
+
+    frames: int
+    width: int
+    height: int
+    delay: float
 
 
 @dataclass(frozen=True)
@@ -102,11 +147,13 @@ class AnimationFrame:
     Attributes:
         number: Index from 0.
         seconds: Time since the first frame.
+        duration: Seconds until the next frame.
         image: Upright, in mode RGB.
     """
 
     number: int
     seconds: float
+    duration: float
     image: Image.Image
 
 
@@ -137,6 +184,28 @@ def open_picture(data: bytes, name: str = NAMELESS) -> Image.Image:
     return _guarded(first, data, name)
 
 
+def animation_facts(data: bytes, name: str = NAMELESS) -> AnimationFacts:
+    """Reads the metadata of an animation (GIF, WebP, PNG, AVIF) without decoding its frames.
+
+    Args:
+        data: The file's content.
+        name: Name for error messages; it is untrusted.
+
+    Raises:
+        ImageError: If the content is not a readable image or exceeds a limit of this module.
+    """
+    _check_bytes(data, name)
+
+    def read() -> AnimationFacts:
+        source = _opened(data, name)
+        # TIFF and MPO contain several images, which are not frames.
+        count = min(_count_frames(source), MAX_FRAMES) if source.format in _ANIMATED else 1
+        _check_animation(source, count, name)
+        return AnimationFacts(count, *source.size, _mean_delay(data, source.format))
+
+    return _guarded(read, data, name)
+
+
 def open_frames(data: bytes, name: str = NAMELESS) -> Iterator[AnimationFrame]:
     """Decodes the frames of an animation (GIF, WebP, PNG, AVIF) one by one, as `open_picture` does.
 
@@ -147,21 +216,24 @@ def open_frames(data: bytes, name: str = NAMELESS) -> Iterator[AnimationFrame]:
         name: Name for error messages; it is untrusted.
 
     Raises:
-        ImageError: As `open_picture`, at the damaged frame.
+        ImageError: As `open_picture`, at the damaged frame; or if all frames together have more
+            than `MAX_ANIMATION_PIXELS` pixels.
     """
-    _check_bytes(data, name)
+    count = animation_facts(data, name).frames
     source = _guarded(lambda: _opened(data, name), data, name)
-    # TIFF and MPO contain several images, which are not frames.
-    count = getattr(source, "n_frames", 1) if source.format in _ANIMATED else 1
     seconds = 0.0
-    for number in range(min(count, MAX_FRAMES)):
+    for number in range(count):
 
         def frame(number: int = number) -> Image.Image:
             source.seek(number)
+            _check_size(source, name)  # a frame of a GIF may extend the canvas
+            _check_animation(source, count, name)
             return _decoded(source, lambda: _opened(data, name))
 
-        yield AnimationFrame(number, seconds, _guarded(frame, data, name))
-        seconds += max(float(source.info.get("duration") or 0), 10.0) / 1000
+        image = _guarded(frame, data, name)
+        duration = max(float(source.info.get("duration") or 0), _SHORTEST_DELAY) / 1000
+        yield AnimationFrame(number, seconds, duration, image)
+        seconds += duration
 
 
 def printable_name(name: str) -> str:
@@ -187,7 +259,7 @@ def _check_bytes(data: bytes, name: str) -> None:
         )
 
 
-def _guarded(decode: Callable[[], Image.Image], data: bytes, name: str) -> Image.Image:
+def _guarded(decode: Callable[[], _Result], data: bytes, name: str) -> _Result:
     """Converts all exceptions of a decoder to an `ImageError` that names the remedy."""
     with _decoding, warnings.catch_warnings():
         # Pillow warns of large images, for which this module has its own limit, and of invalid
@@ -261,6 +333,72 @@ def _check_size(image: Image.Image, name: str) -> None:
         )
 
 
+def _check_animation(source: Image.Image, count: int, name: str) -> None:
+    """Checks the pixels of all frames against the limit."""
+    pixels = count * source.width * source.height
+    if count > 1 and pixels > MAX_ANIMATION_PIXELS:
+        raise _refusal(
+            name,
+            f"has {count} frames of {source.width} x {source.height} pixels, "
+            f"{pixels / 1e9:.1f} billion pixels in all; the limit is "
+            f"{MAX_ANIMATION_PIXELS / 1e9:g} billion. Scale it down, or leave out frames.",
+        )
+
+
+def _count_frames(source: Image.Image) -> int:
+    """Returns the number of frames; in a damaged GIF up to and with the damaged one."""
+    try:
+        return int(getattr(source, "n_frames", 1))
+    except Exception:  # Pillow raises many types; decoding will name the damage at its frame
+        return source.tell() + 2
+
+
+def _mean_delay(data: bytes, form: str | None) -> float:
+    """Returns the mean seconds from one frame to the next; 0 if unknown.
+
+    The headers of frames are searched for in the file's bytes: their pixels need not be decoded.
+    """
+    milliseconds: list[float] = []
+    if form == "GIF":
+        milliseconds = [10 * int.from_bytes(delay, "little") for delay in _GIF_DELAY.findall(data)]
+    elif form == "WEBP":
+        milliseconds = [int.from_bytes(delay, "little") for delay in _WEBP_DELAY.findall(data)]
+    elif form == "PNG":
+        milliseconds = [
+            1000 * int.from_bytes(delay, "big") / (int.from_bytes(unit, "big") or 100)
+            for delay, unit in _PNG_DELAY.findall(data)
+        ]
+    between = milliseconds[:-1] or milliseconds
+    delays = [max(delay, _SHORTEST_DELAY) for delay in between]
+    return sum(delays) / len(delays) / 1000 if delays else 0.0
+
+
+def _check_array(values: NDArray[np.generic]) -> None:
+    """Refuses arrays whose values or axes would have to be guessed."""
+    if not isinstance(values, np.ndarray):
+        raise DataError(
+            f"A face is a PIL image or an array of uint8, not {type(values).__name__}. Open a file "
+            "with PIL.Image.open."
+        )
+    if values.dtype != np.uint8:
+        raise DataError(
+            f"A face array has values of type {values.dtype}; they must be 0 to 255 as uint8. "
+            "Convert values from 0 to 1 with: (255 * face).round().astype('uint8')"
+        )
+    if values.ndim not in (2, 3) or values.shape[2:] not in ((), (3,), (4,)) or not values.size:
+        raise DataError(
+            f"A face array has the shape {values.shape}; it must be (height, width), or (height, "
+            "width, 3) in RGB. Pass several faces as a list."
+        )
+
+
+def _shown(image: Image.Image) -> Image.Image:
+    """Returns an image as it is displayed: upright and opaque, in mode L or RGB."""
+    image.load()
+    plain = image.mode in ("L", "RGB") and not image.has_transparency_data
+    return _turned(image if plain else _to_rgb(image), image)
+
+
 def _to_rgb(image: Image.Image) -> Image.Image:
     if image.mode in ("I", "F") or image.mode.startswith("I;16"):
         return Image.fromarray(_to_eight_bits(np.asarray(image))).convert("RGB")
@@ -289,11 +427,16 @@ def _to_eight_bits(values: NDArray[np.generic]) -> NDArray[np.uint8]:
 
 def _upright(picture: Image.Image, source: Image.Image) -> Image.Image:
     """Applies the EXIF orientation of the source, and drops the metadata."""
+    upright = _turned(picture, source)
+    upright.info = {}
+    return upright
+
+
+def _turned(picture: Image.Image, source: Image.Image) -> Image.Image:
+    """Applies the EXIF orientation of the source; an upright image is returned itself."""
     try:
         orientation = source.getexif().get(ExifTag.Orientation)
     except Exception:  # an image with a damaged EXIF block is still readable
         orientation = None
     method = _UPRIGHT.get(orientation) if isinstance(orientation, int) else None
-    upright = picture if method is None else picture.transpose(method)
-    upright.info = {}
-    return upright
+    return picture if method is None else picture.transpose(method)

@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from PIL import Image
 
-from fer_core.data.imaging import MAX_BYTES, AnimationFrame, open_frames
+from fer_core.data.imaging import (
+    MAX_BYTES,
+    AnimationFacts,
+    AnimationFrame,
+    animation_facts,
+    open_frames,
+)
 from fer_core.errors import DataError, ImageError
 
 if TYPE_CHECKING:
@@ -43,7 +49,7 @@ class VideoFacts:
     """Metadata of a video file.
 
     Attributes:
-        rate: Frames per second; 25 if unknown.
+        rate: Frames per second, of an animation the mean; 25 if unknown.
         frames: Number of frames, from the metadata or the duration; 0 if unknown. May be wrong in
             damaged files.
         width: Width in pixels, before rotation.
@@ -93,8 +99,9 @@ def video_facts(source: Source, name: str = "") -> VideoFacts:
         DataError: If it cannot be read as a video.
     """
     if (animation := _animation(source, name)) is not None:
-        rate = (len(animation) - 1) / animation[-1].seconds
-        return VideoFacts(rate, len(animation), *animation[0].image.size)
+        facts = animation.facts
+        rate = 1 / facts.delay if facts.delay else _USUAL_RATE
+        return VideoFacts(rate, facts.frames, facts.width, facts.height)
     with _opened(source, name) as container:
         return _facts(container)
 
@@ -111,7 +118,8 @@ def read_frames(source: Source, every: float | None = None, name: str = "") -> I
         name: Name for error messages; by default the path's name.
 
     Raises:
-        DataError: If it cannot be read as a video, or its frames are too large.
+        DataError: If it cannot be read as a video, or its frames are too large; at the damaged
+            frame of an animation, after the frames before it.
     """
     due = 0.0
     for frame, half in _all_frames(source, name):
@@ -134,9 +142,7 @@ class _Frame:
 def _all_frames(source: Source, name: str) -> Iterator[tuple[_Frame, float]]:
     """Yields each frame, and half the time between two frames."""
     if (animation := _animation(source, name)) is not None:
-        half = animation[1].seconds / 2
-        for shown in animation:
-            yield _Frame(shown.number, shown.seconds, partial(_image_of, shown)), half
+        yield from _animated(animation.data, _title(source, name))
         return
     with _opened(source, name) as container:
         facts = _facts(container)
@@ -165,8 +171,16 @@ def _decoded(container: "InputContainer") -> "Iterator[av.VideoFrame]":
                 yield from packet.decode()
 
 
-def _animation(source: Source, name: str) -> list[AnimationFrame] | None:
-    """Returns the frames of an animated picture (GIF, WebP, PNG, AVIF); None for other files."""
+@dataclass(frozen=True)
+class _Animation:
+    """An animated picture, not decoded."""
+
+    data: bytes
+    facts: AnimationFacts
+
+
+def _animation(source: Source, name: str) -> _Animation | None:
+    """Returns an animated picture (GIF, WebP, PNG, AVIF); None for other files."""
     if isinstance(source, Path):
         with source.open("rb") as file:
             return _animation(file, _title(source, name))
@@ -175,11 +189,27 @@ def _animation(source: Source, name: str) -> list[AnimationFrame] | None:
     if not start.startswith(_PICTURES) and start[4:12] not in _AVIF and start[8:12] != b"WEBP":
         return None
     source.seek(0)
+    data = source.read(MAX_BYTES + 1)
+    with _as_data_errors():
+        facts = animation_facts(data, _title(source, name))
+    return _Animation(data, facts) if facts.frames > 1 else None
+
+
+def _animated(data: bytes, title: str) -> Iterator[tuple[_Frame, float]]:
+    """Yields the frames of an animation as they are decoded, and half the time between two."""
+    half = 0.0
+    with _as_data_errors():
+        for shown in open_frames(data, title):
+            half = half or shown.duration / 2
+            yield _Frame(shown.number, shown.seconds, partial(_image_of, shown)), half
+
+
+@contextmanager
+def _as_data_errors() -> Iterator[None]:
     try:
-        frames = list(open_frames(source.read(MAX_BYTES + 1), _title(source, name)))
+        yield
     except ImageError as error:
         raise DataError(str(error)) from error
-    return frames if len(frames) > 1 else None
 
 
 def _image_of(frame: AnimationFrame) -> Image.Image:

@@ -12,8 +12,15 @@ from hypothesis import strategies as st
 from PIL import Image, ImageFile
 
 from fer_core.data import imaging
-from fer_core.data.imaging import BACKGROUND, SampleFormat, open_picture, printable_name
-from fer_core.errors import ImageError
+from fer_core.data.imaging import (
+    BACKGROUND,
+    SampleFormat,
+    animation_facts,
+    open_frames,
+    open_picture,
+    printable_name,
+)
+from fer_core.errors import DataError, ImageError
 
 RED, BLUE = (255, 0, 0), (0, 0, 255)
 UNREADABLE = (
@@ -411,6 +418,109 @@ def test_damaged_bytes_give_a_picture_or_an_image_error(
     assert picture.load() is not None
 
 
+# --- animations -------------------------------------------------------------------------------
+
+
+def animation(kind: str = "GIF", count: int = 3, **options: object) -> bytes:
+    """An animation of noise, so that half of the bytes are about half of the frames."""
+    first, *others = (random_image(seed=seed) for seed in range(count))
+    return encode(first, kind, save_all=True, append_images=others, **options)
+
+
+def blank_gif(count: int, side: int) -> bytes:
+    """A GIF written by hand: a large canvas with frames of a single pixel."""
+    delay = b"\x21\xf9\x04" + struct.pack("<BHBB", 0, 10, 0, 0)
+    pixel = b"," + struct.pack("<HHHHB", 0, 0, 1, 1, 0) + b"\x02\x02\x44\x01\x00"
+    palette = bytes([*RED, *BLUE])
+    return b"GIF89a" + struct.pack("<HHBBB", side, side, 128, 0, 0) + palette + (
+        (delay + pixel) * count + b";"
+    )  # fmt: skip
+
+
+@pytest.fixture
+def decoded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Collects the numbers of the frames that are decoded."""
+    numbers: list[int] = []
+    real = imaging._decoded
+    monkeypatch.setattr(
+        imaging, "_decoded", lambda image, *rest: numbers.append(image.tell()) or real(image, *rest)
+    )
+    return numbers
+
+
+@pytest.mark.parametrize("kind", ["GIF", "PNG", "WEBP"])
+def test_facts_of_an_animation_need_no_decoding(kind: str, decoded: list[int]) -> None:
+    facts = animation_facts(animation(kind, duration=[100, 300, 2000]))
+    assert (facts.frames, facts.width, facts.height, facts.delay) == (3, 40, 32, 0.2)
+    assert animation_facts(encode(random_image(), kind)).frames == 1
+    assert decoded == []
+
+
+@pytest.mark.parametrize("kind", ["GIF", "PNG", "WEBP"])
+def test_frames_are_decoded_when_they_are_asked_for(kind: str, decoded: list[int]) -> None:
+    frames = open_frames(animation(kind, duration=[100, 300, 2000]))
+    for number, duration in enumerate([0.1, 0.3, 2.0]):
+        frame = next(frames)
+        assert (frame.number, frame.duration) == (number, duration)
+        assert decoded == list(range(number + 1))
+
+
+def test_frames_with_too_many_pixels_in_all_are_refused(decoded: list[int]) -> None:
+    data = blank_gif(79, 8000)
+    assert len(data) < 2**11
+    with pytest.raises(ImageError) as caught:
+        next(open_frames(data, "bomb.gif"))
+    assert str(caught.value) == (
+        "bomb.gif has 79 frames of 8000 x 8000 pixels, 5.1 billion pixels in all; the limit is "
+        "5 billion. Scale it down, or leave out frames."
+    )
+    assert decoded == []
+    assert animation_facts(blank_gif(78, 8000)).frames == 78
+
+
+def test_the_limit_of_pixels_in_all_frames_is_inclusive(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(imaging, "MAX_ANIMATION_PIXELS", 3 * 40 * 32)
+    assert len(list(open_frames(animation()))) == 3
+    with pytest.raises(ImageError, match="has 4 frames of 40 x 32 pixels"):
+        animation_facts(animation(count=4))
+
+
+@pytest.mark.parametrize(
+    ("corner", "problem"), [(9000, "has 9001 x 9001 pixels"), (7999, "has 79 frames of 8000")]
+)
+def test_a_frame_that_extends_the_canvas_is_refused(
+    corner: int, problem: str, decoded: list[int]
+) -> None:
+    data = bytearray(blank_gif(79, 16))
+    second = [place for place in range(len(data)) if data[place : place + 1] == b","][1]
+    data[second + 1 : second + 5] = struct.pack("<HH", corner, corner)
+    frames = open_frames(bytes(data))
+    next(frames)
+    with pytest.raises(ImageError, match=problem):
+        next(frames)
+    assert decoded == [0]
+
+
+@pytest.mark.parametrize("kind", ["GIF", "PNG"])
+def test_a_cut_animation_gives_the_frames_before_the_cut(kind: str) -> None:
+    data = animation(kind)
+    frames = open_frames(data[: len(data) // 2], "cut")
+    np.testing.assert_array_equal(next(frames).image, open_picture(data))
+    with pytest.raises(ImageError, match=f"^cut {DAMAGED}"):
+        list(frames)
+
+
+def test_an_animation_that_is_cut_anywhere_gives_frames_or_an_image_error() -> None:
+    flat = [Image.new("RGB", (16, 16), colour) for colour in (RED, BLUE, RED)]
+    data = encode(flat[0], "GIF", save_all=True, append_images=flat[1:])
+    for length in range(1, len(data)):
+        try:
+            numbers = [frame.number for frame in open_frames(data[:length])]
+        except ImageError:
+            continue
+        assert numbers == list(range(len(numbers)))
+
+
 # --- names from outside -----------------------------------------------------------------------
 
 
@@ -477,3 +587,91 @@ def test_convert_resizes() -> None:
     assert result.shape == (20, 20)
     assert (result[:, :9] == 0).all()
     assert (result[:, 11:] == 200).all()
+
+
+def with_orientation(image: Image.Image, kind: str) -> bytes:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    return encode(image, kind, exif=exif)
+
+
+def cut_out() -> Image.Image:
+    image = random_image(48, 48).convert("RGBA")
+    image.putalpha(Image.fromarray(np.tile(np.arange(48, dtype=np.uint8) * 5, (48, 1))))
+    return image
+
+
+OPENED = {
+    "palette": lambda: encode(random_image(48, 48).quantize(16)),
+    "palette with transparency": lambda: encode(random_image(48, 48).quantize(16), transparency=3),
+    "gif": lambda: encode(random_image(48, 48), "GIF"),
+    "alpha": lambda: encode(cut_out()),
+    "grey with alpha": lambda: encode(cut_out().convert("LA")),
+    "transparent colour": lambda: encode(Image.new("RGB", (48, 48), RED), transparency=RED),
+    "invisible": lambda: encode(Image.new("RGBA", (48, 48), (*RED, 0))),
+    "deep grey": lambda: encode(Image.fromarray(np.tile(RAMP * 257, (16, 1)))),
+    "int32": lambda: encode(Image.fromarray(np.tile(RAMP.astype(np.int32), (16, 1))), "TIFF"),
+    "float": lambda: encode(
+        Image.fromarray(np.tile(RAMP.astype(np.float32) / 255, (16, 1))), "TIFF"
+    ),
+    "cmyk": lambda: encode(random_image(48, 48).convert("CMYK"), "JPEG"),
+    "black and white": lambda: encode(random_image(48, 48).convert("1")),
+    "turned jpeg": lambda: with_orientation(random_image(48, 48), "JPEG"),
+    "turned grey jpeg": lambda: with_orientation(random_image(48, 48).convert("L"), "JPEG"),
+    "turned tiff": lambda: with_orientation(random_image(48, 48), "TIFF"),
+}
+
+
+@pytest.mark.parametrize("colour", [False, True])
+@pytest.mark.parametrize("kind", OPENED)
+def test_convert_reads_an_opened_image_as_an_upload(kind: str, colour: bool) -> None:
+    data = OPENED[kind]()
+    sample_format = SampleFormat(48, colour)
+    expected = sample_format.convert(open_picture(data))
+    with Image.open(io.BytesIO(data)) as image:
+        np.testing.assert_array_equal(sample_format.convert(image), expected)
+
+
+@pytest.mark.parametrize("mode", ["HSV", "YCbCr", "LAB"])
+def test_convert_reads_other_colour_spaces(mode: str) -> None:
+    image = random_image(48, 48).convert(mode)
+    result = SampleFormat(48, colour=True).convert(image)
+    np.testing.assert_array_equal(result, image.convert("RGB"))
+
+
+def test_convert_leaves_the_image_as_it_is() -> None:
+    with Image.open(io.BytesIO(with_orientation(random_image(48, 48), "PNG"))) as image:
+        before = image.copy()
+        SampleFormat(48, colour=True).convert(image)
+        assert image.info == before.info
+        np.testing.assert_array_equal(image, before)
+
+
+def test_convert_puts_transparent_pixels_of_an_array_on_the_background() -> None:
+    rgba = np.full((48, 48, 4), 255, dtype=np.uint8)
+    rgba[0, 0, 3] = 0
+    result = SampleFormat(48, colour=True).convert(rgba)
+    assert tuple(result[0, 0]) == BACKGROUND
+    assert tuple(result[1, 1]) == (255, 255, 255)
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.float64, np.uint16, np.int64, np.bool_])
+@pytest.mark.parametrize("side", [48, 96])
+def test_convert_refuses_arrays_of_other_types(kind: type, side: int) -> None:
+    with pytest.raises(DataError) as caught:
+        SampleFormat(48, colour=False).convert(np.ones((side, side), dtype=kind))
+    assert str(caught.value) == (
+        f"A face array has values of type {np.dtype(kind)}; they must be 0 to 255 as uint8. "
+        "Convert values from 0 to 1 with: (255 * face).round().astype('uint8')"
+    )
+
+
+@pytest.mark.parametrize("shape", [(), (48,), (48, 48, 1), (48, 48, 2), (2, 48, 48, 3), (0, 48)])
+def test_convert_refuses_arrays_of_other_shapes(shape: tuple[int, ...]) -> None:
+    with pytest.raises(DataError, match=r"it must be \(height, width\), or"):
+        SampleFormat(48, colour=False).convert(np.zeros(shape, dtype=np.uint8))
+
+
+def test_convert_refuses_a_path() -> None:
+    with pytest.raises(DataError, match=r"not str\. Open a file with PIL\.Image\.open\."):
+        SampleFormat(48, colour=False).convert("face.png")

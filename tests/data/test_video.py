@@ -2,11 +2,13 @@
 
 import io
 import re
+import weakref
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from fer_core.data import imaging
 from fer_core.data.faces import DetectedFace
 from fer_core.data.tracking import overlap, track
 from fer_core.data.video import read_frames, video_facts
@@ -172,6 +174,69 @@ def test_animated_pictures_are_videos(tmp_path, kind):
     read = list(read_frames(upload, name="a.gif"))
     assert [(frame.number, frame.seconds) for frame in read] == [(0, 0), (1, 0.2), (2, 0.4)]
     assert [frame.number for frame in read_frames(upload, 0.4)] == [0, 2]
+
+
+@pytest.fixture
+def decoded(monkeypatch):
+    """Collects weak references to the frames that are decoded."""
+    references, real = [], imaging._decoded
+
+    def decode(*arguments):
+        image = real(*arguments)
+        references.append(weakref.ref(image))
+        return image
+
+    monkeypatch.setattr(imaging, "_decoded", decode)
+    return references
+
+
+def animation(path, count, kind="GIF", duration=200):
+    """Noise, so that half of the bytes are about half of the frames."""
+    random = np.random.default_rng(0)
+    frames = [
+        Image.fromarray(random.integers(0, 256, (48, 64, 3), dtype=np.uint8)) for _ in range(count)
+    ]
+    frames[0].save(path, kind, save_all=True, append_images=frames[1:], duration=duration)
+    return path
+
+
+@pytest.mark.parametrize("kind", ["GIF", "WEBP", "PNG", "AVIF"])
+def test_one_frame_of_an_animation_is_in_memory_at_a_time(tmp_path, decoded, kind):
+    path = animation(tmp_path / "a.mp4", 12, kind)
+    assert video_facts(path).frames == 12
+    assert not decoded
+    for frame in read_frames(path):
+        assert len(decoded) == frame.number + 1
+        # the previous one is this loop's until the next is here
+        assert sum(image() is not None for image in decoded) <= 2
+    assert len(decoded) == 12
+
+
+@pytest.mark.parametrize("kind", ["GIF", "WEBP", "PNG"])
+def test_the_rate_of_an_animation_is_that_of_its_delays(tmp_path, kind):
+    path = animation(tmp_path / "a.mp4", 3, kind, [100, 300, 4000])
+    assert video_facts(path).rate == 5  # two steps in 0.4 seconds
+    assert [frame.seconds for frame in read_frames(path)] == [0, 0.1, 0.4]
+
+
+def test_an_animation_with_too_many_pixels_is_refused_before_decoding(
+    tmp_path, decoded, monkeypatch
+):
+    monkeypatch.setattr(imaging, "MAX_ANIMATION_PIXELS", 11 * 48 * 64)
+    path = animation(tmp_path / "a.gif", 12)
+    for read in (video_facts, lambda source: next(read_frames(source))):
+        with pytest.raises(DataError, match=r"^a\.gif has 12 frames of 64 x 48 .* Scale it down"):
+            read(path)
+    assert not decoded
+
+
+def test_a_cut_animation_gives_its_frames_before_the_error(tmp_path):
+    path = animation(tmp_path / "a.gif", 10)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    frames = read_frames(path)
+    assert [next(frames).number for _ in range(4)] == [0, 1, 2, 3]
+    with pytest.raises(DataError, match=r"a\.gif is damaged or cut off"):
+        list(frames)
 
 
 def test_a_damaged_part_of_a_video_is_left_out(tmp_path):
