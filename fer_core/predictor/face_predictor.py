@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +17,7 @@ from fer_core.data.faces import (
     whole_picture,
 )
 from fer_core.predictor.predictions import Prediction
-from fer_core.predictor.predictor import Predictor
+from fer_core.predictor.predictor import Predictor, listed_runs
 from fer_core.predictor.table import NO_FACE, TAKEN_AS_CROP, TOO_SMALL, Sighting
 
 JITTER = 5
@@ -26,6 +25,8 @@ JITTER = 5
 
 _FACES = 64
 _PICTURES = 8
+_PIXELS = 64_000_000
+"""Most pixels of images that are held for one batch; a larger image is a batch of its own."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ class FacePredictor:
 
     Args:
         predictor: Predictor of the runs' benchmark.
-        run_ids: Ids of at least one run.
+        run_ids: Ids of at least one run; one that is given again is predicted once.
         detector: Face detector; None treats each image or frame as a cropped face.
         jitter: Whether to average predictions over five crops of each face.
     """
@@ -63,7 +64,8 @@ class FacePredictor:
         *,
         jitter: bool = False,
     ) -> None:
-        self._predictor, self._run_ids, self._detector = predictor, list(run_ids), detector
+        self._predictor, self._detector = predictor, detector
+        self._run_ids = list(dict.fromkeys(listed_runs(run_ids)))
         self._each = JITTER if jitter else 1
         self._waiting: list[NDArray[np.uint8]] = []
         self._batches: list[list[Prediction]] = []
@@ -73,8 +75,7 @@ class FacePredictor:
 
         Yields each image or frame with its faces, or with one record without a face.
         """
-        left = iter(moments)
-        while batch := list(islice(left, _PICTURES)):
+        for batch in _batches(moments):
             for moment, (faces, crops) in zip(batch, self._faces(batch), strict=True):
                 self._add(moment.image, crops)
                 yield moment, faces
@@ -123,6 +124,21 @@ class FacePredictor:
         predictions = self._predictor.predict(faces, self._run_ids)
         self._batches.append([_mean_of_each(item, self._each, count) for item in predictions])
         self._waiting = []
+
+
+def _batches(moments: Iterable[Moment]) -> Iterator[list[Moment]]:
+    """Yields images and frames in lists of few pixels, because large ones would fill the memory."""
+    batch: list[Moment] = []
+    pixels = 0
+    for moment in moments:
+        size = moment.image.width * moment.image.height
+        if batch and (len(batch) == _PICTURES or pixels + size > _PIXELS):
+            yield batch
+            batch, pixels = [], 0
+        batch.append(moment)
+        pixels += size
+    if batch:
+        yield batch
 
 
 def _taken_whole(moment: Moment, note: str) -> tuple[list[Sighting], list[FaceCrop]]:

@@ -17,7 +17,7 @@ from fer_core.artifacts import BenchmarkDir
 from fer_core.config import ModelConfig
 from fer_core.data.imaging import SampleFormat
 from fer_core.engine.devices import Device
-from fer_core.errors import ArtifactError, FerscopeError
+from fer_core.errors import ArtifactError, DataError, FerscopeError
 from fer_core.evaluation.calibration import fit_temperature
 from fer_core.evaluation.operating_points import OperatingPoint
 from fer_core.evaluation.predictions import read_predictions
@@ -53,15 +53,24 @@ _MAPS_KEPT = 256
 Face = Image.Image | NDArray[np.uint8]
 
 
+def listed_runs(run_ids: Sequence[str]) -> list[str]:
+    """Returns run ids as a list; one id is a list of one, not of its characters."""
+    return [run_ids] if isinstance(run_ids, str) else list(run_ids)
+
+
 class Predictor:
     """Inference and explanations with the networks and ensembles of one benchmark; thread-safe.
 
     Args:
         benchmark: Directory of the benchmark.
         device: Device of the networks; by default a GPU, if there is one.
-        capacity: Largest number of models in memory; the least recently used is evicted.
+        capacity: Largest number of models in memory, at least 1; the least recently used is
+            evicted.
         use_onnx: Whether to use ONNX graphs and exports for predictions on a CPU, which need no
             PyTorch and are faster; explanations always use the network.
+
+    Raises:
+        DataError: If `capacity` is less than 1.
 
     Examples:
         >>> import fer_core
@@ -84,6 +93,8 @@ class Predictor:
         *,
         use_onnx: bool = True,
     ) -> None:
+        if capacity < 1:
+            raise DataError(f"The capacity is {capacity}; at least 1 model must fit into memory.")
         info = benchmark.info()
         self._benchmark = benchmark
         self._info = info
@@ -139,18 +150,19 @@ class Predictor:
         """Predicts several faces with several runs; each network runs once on all faces.
 
         Args:
-            faces: At least one cropped face or stored image.
-            run_ids: Ids of networks and ensembles.
+            faces: At least one cropped face or stored image; see `SampleFormat.convert`.
+            run_ids: Ids of networks and ensembles, or one id.
             batch_size: Largest number of faces per forward pass.
 
         Returns:
-            One prediction per run, each for all faces.
+            One prediction per id, in their order, each for all faces.
 
         Raises:
+            DataError: If there is no face, or one is not an image or an array of uint8.
             ArtifactError: If a run, or a member of it, is damaged, or holds predictions alone.
             WeightsError: If its weights are missing or damaged.
         """
-        results = self.try_predict(faces, run_ids, batch_size).values()
+        results = [result for _, result in self.predict_each(faces, run_ids, batch_size)]
         if problems := [result for result in results if isinstance(result, FerscopeError)]:
             raise problems[0]
         return [result for result in results if isinstance(result, Prediction)]
@@ -158,7 +170,7 @@ class Predictor:
     def try_predict(
         self, faces: Sequence[Face], run_ids: Sequence[str], batch_size: int = BATCH_SIZE
     ) -> dict[str, Prediction | FerscopeError]:
-        """Like `predict`, but returns the error of a failing run in place of its prediction."""
+        """Like `predict`, by id, with the error of a failing run in place of its prediction."""
         return dict(self.predict_each(faces, run_ids, batch_size))
 
     def predict_each(
@@ -167,11 +179,14 @@ class Predictor:
         """Yields each run with its prediction, or its error, as soon as it is computed.
 
         Args:
-            faces: At least one cropped face or stored image.
-            run_ids: Ids of networks and ensembles; members of an ensemble run once.
+            faces: At least one cropped face or stored image; see `SampleFormat.convert`.
+            run_ids: Ids of networks and ensembles, or one id; members of an ensemble run once.
             batch_size: Largest number of faces per forward pass.
+
+        Raises:
+            DataError: If there is no face, or one is not an image or an array of uint8.
         """
-        stored = np.stack([self._format.convert(face) for face in faces])
+        stored = np.stack([self._format.convert(face) for face in _listed_faces(faces)])
         single: dict[str, Prediction | FerscopeError] = {}
 
         def predict_run(run_id: str) -> Prediction:
@@ -185,7 +200,7 @@ class Predictor:
                 raise result
             return result
 
-        for run_id in run_ids:
+        for run_id in listed_runs(run_ids):
             try:
                 info = self._benchmark.run(run_id).info()
                 members = [predict_run(name) for name in info.members]
@@ -208,7 +223,8 @@ class Predictor:
         Raises:
             ArtifactError: If the run, or a member of it, is damaged, or holds predictions alone.
             WeightsError: If its weights are missing or damaged.
-            DataError: If `explain` is not a class of the run.
+            DataError: If `explain` is not a class of the run, or the face is not an image or an
+                array of uint8.
             MissingExtraError: If PyTorch is not installed.
         """
         require_torch("Saliency")
@@ -325,6 +341,7 @@ class Predictor:
         Raises:
             ArtifactError: As `borrow`.
             WeightsError: As `borrow`.
+            DataError: If the face is not an image or an array of uint8.
             ExplainError: If the method is unknown or does not support the model.
         """
         require_torch("Saliency")
@@ -491,6 +508,23 @@ class Predictor:
         side, colour = self._format.side, self._format.colour
         plain = Preprocessing(side, colour, side, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
         return plain(stored).to(self._device.torch)
+
+
+def _listed_faces(faces: Sequence[Face]) -> list[Face]:
+    """Returns faces as a list; one face that is not in a list is refused.
+
+    An array of stored images is a sequence of faces, but one face is a sequence of its rows.
+    """
+    single = isinstance(faces, Image.Image)
+    if isinstance(faces, np.ndarray):
+        item = faces.shape[1:]
+        single = len(item) < 2 or item[1:] in ((1,), (3,), (4,))
+    if single:
+        raise DataError("One face was passed in place of a list of faces. Pass [face].")
+    listed = list(faces)
+    if not listed:
+        raise DataError("There is no face to predict. Pass at least one.")
+    return listed
 
 
 class _CachedMap:

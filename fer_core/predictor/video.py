@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import pandas as pd
 
@@ -62,9 +63,7 @@ def predict_video(
     expected = min(options.max_frames, video_facts(source, name).taken(options.every))
 
     def moments() -> Iterator[Moment]:
-        for count, frame in enumerate(read_frames(source, options.every, name)):
-            if count == options.max_frames:
-                return
+        for frame in islice(read_frames(source, options.every, name), options.max_frames):
             frames.append(frame.number)
             yield Moment(name, frame.image, frame.number, frame.seconds)
 

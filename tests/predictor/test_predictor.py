@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from fer_core.artifacts import ArtifactStore
 from fer_core.data.imaging import SampleFormat
@@ -383,3 +384,58 @@ def test_a_damaged_run_does_not_affect_the_others(benchmark_copy):
     assert isinstance(predicted["../../etc"], ArtifactError)
     with pytest.raises(WeightsError, match="damaged"):
         predictor.predict([drawn_face()], RUNS)
+
+
+@pytest.mark.parametrize(
+    "face",
+    [
+        np.zeros((96, 96), np.uint8),
+        np.zeros((96, 96, 3), np.uint8),
+        np.zeros((96, 96, 4), np.uint8),
+        Image.new("L", (96, 96)),
+    ],
+)
+def test_one_face_that_is_not_in_a_list_is_refused(predictor, face):
+    with pytest.raises(DataError, match=r"in place of a list of faces\. Pass \[face\]\."):
+        predictor.predict(face, RUNS)
+    assert predictor.predict([face], RUNS[:1])[0].probabilities.shape == (1, 7)
+
+
+@pytest.mark.parametrize("faces", [[], np.zeros((0, 48, 48), np.uint8)])
+def test_no_face_is_refused(predictor, faces):
+    with pytest.raises(DataError, match=r"There is no face to predict\. Pass at least one\."):
+        predictor.predict(faces, RUNS)
+
+
+@pytest.mark.parametrize("face", [np.zeros(96, np.uint8), np.zeros((96, 96)), "face.png"])
+def test_a_face_of_another_kind_is_refused_for_all_runs(predictor, face):
+    with pytest.raises(DataError, match="A face"):
+        predictor.predict([drawn_face(), face], RUNS)
+    with pytest.raises(DataError, match="A face"):
+        predictor.predict_and_explain(face, RUNS[0])
+
+
+def test_stored_images_in_one_array_are_several_faces(predictor, toy):
+    stored = np.asarray(toy.dataset.images[:3])
+    together, alone = (predictor.predict(faces, RUNS[:1])[0] for faces in (stored, list(stored)))
+    assert together.probabilities.shape == (3, 7)
+    np.testing.assert_array_equal(together.probabilities, alone.probabilities)
+
+
+def test_one_run_may_be_named_without_a_list(predictor):
+    (named,) = predictor.predict([drawn_face()], RUNS[0])
+    assert named.run_id == RUNS[0]
+    assert list(predictor.try_predict([drawn_face()], "pair-cpu")) == ["pair-cpu"]
+
+
+def test_repeated_runs_keep_their_places(predictor):
+    order = [RUNS[2], "pair-cpu", RUNS[0], RUNS[2], "pair-cpu"]
+    predicted = predictor.predict([drawn_face()], order)
+    assert [prediction.run_id for prediction in predicted] == order
+    np.testing.assert_array_equal(predicted[0].probabilities, predicted[3].probabilities)
+
+
+@pytest.mark.parametrize("capacity", [0, -1])
+def test_no_model_in_memory_is_refused(toy, capacity):
+    with pytest.raises(DataError, match=rf"The capacity is {capacity}; at least 1 model must fit"):
+        Predictor(toy.benchmark, torch.device("cpu"), capacity=capacity)
