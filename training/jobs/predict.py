@@ -9,7 +9,7 @@ import pandas as pd
 
 from fer_core.data import video
 from fer_core.data.faces import FaceDetector
-from fer_core.data.imaging import MAX_BYTES, open_frames, open_picture
+from fer_core.data.imaging import MAX_BYTES, animation_facts, open_frames, open_picture
 from fer_core.data.picture_files import (
     is_readable,
     is_unnamed_picture,
@@ -68,12 +68,13 @@ class Tally:
     Attributes:
         table: One row per face and run, and one per run of what shows no face or could not be read
             (the reason is its `note`); see `tabulate`.
-        pictures: Number of images read.
+        pictures: Number of images read; of a damaged animation at least the first frame.
         frames: Number of video frames read.
         faceless: Images without a readable face, and the reason.
         faceless_frames: Number of such frames.
         cropped: Images that were treated as cropped faces.
-        skipped: Unreadable files and the reason.
+        skipped: Unreadable files, and animations that are damaged after their first frames, and the
+            reason.
     """
 
     table: pd.DataFrame = field(default_factory=pd.DataFrame)
@@ -239,8 +240,9 @@ def _moments(files: Files, options: PredictOptions, tally: Tally) -> Iterator[Mo
     for path in files.pictures:
         name = _name(path, files)
         try:
-            yield from _of_picture(path, name, all_frames=options.all_frames)
-            tally.pictures += 1
+            for count, moment in enumerate(_of_picture(path, name, all_frames=options.all_frames)):
+                tally.pictures += count == 0  # damage of a later frame does not undo the first
+                yield moment
         except (ImageError, OSError) as error:
             tally.skipped[name] = printable(str(error))
     for path in files.videos:
@@ -260,15 +262,8 @@ def _moments(files: Files, options: PredictOptions, tally: Tally) -> Iterator[Mo
 def _of_picture(path: Path, name: str, *, all_frames: bool) -> Iterator[Moment]:
     with path.open("rb") as file:
         data = file.read(MAX_BYTES + 1)
-    if not all_frames:
+    if not all_frames or animation_facts(data, path.name).frames == 1:
         yield Moment(name, open_picture(data, path.name))
         return
-    frames = open_frames(data, path.name)
-    first, second = next(frames), next(frames, None)
-    if second is None:
-        yield Moment(name, first.image)
-        return
-    for frame in (first, second):
-        yield Moment(name, frame.image, frame.number, frame.seconds)
-    for frame in frames:
+    for frame in open_frames(data, path.name):
         yield Moment(name, frame.image, frame.number, frame.seconds)

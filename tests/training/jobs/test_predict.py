@@ -258,6 +258,42 @@ def test_all_frames_of_an_animation_on_request(tmp_path, predictor, kind, option
     assert every["face"].isna().tolist() == [False, True, False]
 
 
+@pytest.mark.parametrize("kept", [0.3, 0.8])
+def test_a_cut_animation_keeps_the_frames_before_the_cut(tmp_path, predictor, kept):
+    random = np.random.default_rng(0)
+    frames = [
+        Image.fromarray(random.integers(0, 256, (96, 96, 3), dtype=np.uint8)) for _ in range(4)
+    ]
+    path = tmp_path / "cut.gif"
+    frames[0].save(path, save_all=True, append_images=frames[1:], duration=200)
+    path.write_bytes(path.read_bytes()[: int(kept * path.stat().st_size)])
+    tally = predict_files(
+        find_files(path), predictor, [NETWORK], None, plain, PredictOptions(all_frames=True)
+    )
+    assert tally.pictures == 1
+    assert list(tally.skipped) == ["cut.gif"]
+    assert "is damaged or cut off" in tally.skipped["cut.gif"]
+    whole = int(kept * 4)
+    assert list(tally.table["frame"][:whole]) == list(range(whole))
+    assert tally.table["answer"].notna().tolist() == [True] * whole + [False]
+    assert list(tally.table["note"]) == [""] * whole + [tally.skipped["cut.gif"]]
+
+
+def test_the_command_writes_the_frames_before_the_cut(tmp_path, run):
+    random = np.random.default_rng(0)
+    first, *others = (
+        Image.fromarray(random.integers(0, 256, (96, 96, 3), dtype=np.uint8)) for _ in range(4)
+    )
+    path, out = tmp_path / "cut.gif", tmp_path / "a.csv"
+    first.save(path, save_all=True, append_images=others)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size * 3 // 4 - 100])
+    output = run(path, "--all-frames", "--cropped", "--run", NETWORK, "--out", out)
+    assert "skipped cut.gif: cut.gif is damaged or cut off" in output
+    table = pd.read_csv(out)
+    assert table["frame"].tolist()[:2] == [0, 1]
+    assert table["answer"].notna().tolist() == [True, True, False]
+
+
 def test_jitter_averages_five_crops_of_each_face(folder, predictor):
     files = find_files(folder / "a.png")
     table = predict_files(
