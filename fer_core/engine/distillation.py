@@ -69,7 +69,9 @@ class Teacher:
             ]
         )
         weights = self.weights or [1 / len(predictions)] * len(predictions)
-        mean = torch.einsum("m,mnk->nk", constant(tuple(weights), predictions), predictions)
+        # no matrix product, which autocast would compute in bfloat16
+        share = constant(tuple(weights), predictions)[:, None, None]
+        mean = (share * predictions).sum(dim=0)
         if not len(self.shift):
             return mean
         return torch.softmax(

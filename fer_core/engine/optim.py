@@ -15,7 +15,8 @@ def make_optimizer(model: nn.Module, head: str, config: OptimConfig) -> AdamW:
     """Returns AdamW over all parameters that require a gradient.
 
     Biases, normalisation layers and other vectors have no weight decay. Each group's `share`
-    scales the learning rate: 1 for the classifier, `backbone_lr` for the rest.
+    scales the learning rate: 1 for the classifier, `backbone_lr` for the rest. On a CUDA GPU one
+    kernel updates all weights.
     """
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     for name, weight in model.named_parameters():
@@ -30,6 +31,7 @@ def make_optimizer(model: nn.Module, head: str, config: OptimConfig) -> AdamW:
             for (decay, share), weights in groups.items()
         ],
         lr=config.lr,
+        fused=next(model.parameters()).is_cuda or None,
     )
 
 
@@ -67,5 +69,11 @@ def load_named_state(model: nn.Module, optimizer: AdamW, tensors: Mapping[str, T
         name, _, moment = key.rpartition(".")
         weight = weights[name]
         state: dict[str, Any] = optimizer.state[weight]
-        # moments need the parameter's device and memory layout; the step counter does not
-        state[moment] = value.clone() if value.ndim == 0 else torch.empty_like(weight).copy_(value)
+        # moments need the parameter's device and memory layout, the step counter of the fused
+        # kernel only the device
+        if value.ndim:
+            state[moment] = torch.empty_like(weight).copy_(value)
+        else:
+            state[moment] = value.to(
+                weight.device if optimizer.defaults["fused"] else "cpu"
+            ).clone()

@@ -35,22 +35,22 @@ def predict_logits(
     """
     rows = np.arange(len(images)) if rows is None else rows
     device = next(model.parameters()).device
+    # uploaded once: a copy for each batch would wait for all work before
+    resident = torch.from_numpy(rows).to(images.device) if isinstance(images, Tensor) else None
     training = model.training
     model.eval()
     parts = []
     try:
         for start in range(0, len(rows), batch_size):
-            stored = _stored(images, rows[start : start + batch_size])
+            part = slice(start, start + batch_size)
+            if isinstance(images, Tensor) and resident is not None:
+                stored = images[resident[part]]
+            else:
+                stored = torch.from_numpy(np.asarray(images[rows[part]]))
             parts.append(model(preprocessing(stored.to(device))).float())
     finally:
         model.train(training)
     return torch.cat(parts)
-
-
-def _stored(images: NDArray[np.uint8] | Tensor, rows: NDArray[np.int64]) -> Tensor:
-    if isinstance(images, Tensor):
-        return images[torch.from_numpy(rows).to(images.device)]
-    return torch.from_numpy(np.asarray(images[rows]))
 
 
 @torch.inference_mode()

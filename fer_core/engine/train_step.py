@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Self
 
 import torch
 from accelerate import Accelerator
@@ -66,6 +67,7 @@ class TrainStep:
             if recipe.train.ema_decay
             else None
         )
+        self.averaged = None if self.average is None else AveragePairs.of(self.average, self.model)
         self.optimizer = make_optimizer(self.model, self.spec.head, recipe.optim)
         self.prepared_optimizer = accelerator.prepare_optimizer(self.optimizer)
         self.wrapped: nn.Module = self.model
@@ -155,15 +157,15 @@ class TrainStep:
 
     def _update(self, loss: Tensor) -> None:
         self.accelerator.backward(loss)
-        self.accelerator.clip_grad_norm_(self.wrapped.parameters(), self.recipe.optim.clip_norm)
+        self.accelerator.clip_grad_norm_(self.trainable, self.recipe.optim.clip_norm)
         self.prepared_optimizer.step()
         self.prepared_optimizer.zero_grad()
-        if self.average is None:
+        if self.average is None or self.averaged is None:
             return
         if self.accelerator.device.type == "cpu":
             self.average.update_parameters(self.model)
         else:
-            update_average(self.average, self.model, self.recipe.train.ema_decay)
+            update_average(self.average, self.averaged, self.recipe.train.ema_decay)
 
     def _forward(self, inputs: Tensor, images: Tensor) -> tuple[Tensor, Tensor | None]:
         """Returns the logits, and the hint loss in epochs that have one."""
@@ -242,8 +244,42 @@ def warming_average(decay: float) -> Callable[[_Weights, _Weights, Tensor | int]
     return update
 
 
+@dataclass(frozen=True)
+class AveragePairs:
+    """Tensors of a moving average and of its network, in the same order.
+
+    They are listed once: to visit all modules takes as long as the steps of a small network. Later
+    changes of the weights are in place, so the tensors stay the same.
+
+    Attributes:
+        averaged: Tensors of the average, floating point.
+        current: Tensors of the network, floating point.
+        counters: Counters of batches of the average.
+        current_counters: Those of the network.
+    """
+
+    averaged: list[Tensor]
+    current: list[Tensor]
+    counters: list[Tensor]
+    current_counters: list[Tensor]
+
+    @classmethod
+    def of(cls, average: AveragedModel, model: nn.Module) -> Self:
+        """Lists the parameters and buffers of both."""
+        pairs = cls([], [], [], [])
+        old, new = ((*module.parameters(), *module.buffers()) for module in (average.module, model))
+        for averaged, current in zip(old, new, strict=True):
+            if averaged.is_floating_point():
+                pairs.averaged.append(averaged.detach())
+                pairs.current.append(current.detach())
+            else:
+                pairs.counters.append(averaged)
+                pairs.current_counters.append(current)
+        return pairs
+
+
 @torch.no_grad()
-def update_average(average: AveragedModel, model: nn.Module, decay: float) -> None:
+def update_average(average: AveragedModel, pairs: AveragePairs, decay: float) -> None:
     """Does what `AveragedModel.update_parameters` does, without waiting for a GPU.
 
     torch's own copies the number of steps to the GPU, and `warming_average` reads it back: both
@@ -251,14 +287,9 @@ def update_average(average: AveragedModel, model: nn.Module, decay: float) -> No
     """
     count = int(average.n_averaged)  # on the CPU
     share = 1 - _warm(decay, count) if count else 1.0
-    averaged = [*average.module.parameters(), *average.module.buffers()]
-    current = [*model.parameters(), *model.buffers()]
-    pairs = [(old.detach(), new.detach()) for old, new in zip(averaged, current, strict=True)]
-    floats = [pair for pair in pairs if pair[0].is_floating_point()]
-    others = [pair for pair in pairs if not pair[0].is_floating_point()]
-    torch._foreach_lerp_([old for old, _ in floats], [new for _, new in floats], share)
-    if others:
-        torch._foreach_copy_([old for old, _ in others], [new for _, new in others])
+    torch._foreach_lerp_(pairs.averaged, pairs.current, share)
+    if pairs.counters:
+        torch._foreach_copy_(pairs.counters, pairs.current_counters)
     average.n_averaged += 1
 
 

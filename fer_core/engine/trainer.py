@@ -189,11 +189,14 @@ class Trainer:
         """
         process = self.accelerator.process_index
         seed = step_seed(self.recipe.train.seed, self.state.epoch, self.state.step, process)
-        if self.accelerator.device.type == "cpu":
-            # torch.manual_seed formats stack traces for each kind of device that is absent
-            torch.default_generator.manual_seed(seed)
-        else:
+        kind = self.accelerator.device.type
+        if kind not in ("cpu", "cuda"):
             torch.manual_seed(seed)
+            return
+        # torch.manual_seed formats stack traces for each kind of device that is absent
+        torch.default_generator.manual_seed(seed)
+        if kind == "cuda":
+            torch.cuda.manual_seed(seed)
 
     def learning_rate(self, step: int) -> float:
         """Returns the classifier's learning rate at a global step."""

@@ -14,7 +14,12 @@ from torch.optim.swa_utils import AveragedModel
 from fer_core.engine.batches import ResidentBatches
 from fer_core.engine.callbacks import FitResult
 from fer_core.engine.distillation import Distillation
-from fer_core.engine.train_step import synchronised, update_average, warming_average
+from fer_core.engine.train_step import (
+    AveragePairs,
+    synchronised,
+    update_average,
+    warming_average,
+)
 from fer_core.errors import WeightsError
 from fer_core.evaluation import metrics
 from fer_core.models import build_model
@@ -438,12 +443,13 @@ def test_the_asynchronous_weight_average_equals_torch():
     averages = [
         AveragedModel(model, multi_avg_fn=warming_average(0.9), use_buffers=True) for _ in range(2)
     ]
+    pairs = AveragePairs.of(averages[1], model)
     for _ in range(30):
         with torch.no_grad():
             for value in model.state_dict().values():
                 value += 1 if value.ndim == 0 else torch.randn_like(value)
         averages[0].update_parameters(model)
-        update_average(averages[1], model, 0.9)
+        update_average(averages[1], pairs, 0.9)
     for first, second in zip(*(average.module.parameters() for average in averages), strict=True):
         torch.testing.assert_close(first, second, rtol=0, atol=0)
     assert averages[0].n_averaged == averages[1].n_averaged == 30

@@ -5,6 +5,7 @@ import shutil
 import sys
 from contextlib import suppress
 from datetime import timedelta
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
@@ -38,7 +39,7 @@ def require_one_process() -> None:
 
 
 def is_compiled(choice: Literal["auto"] | bool, device: torch.device) -> bool:
-    """Resolves `train.compile`; compiling for a CPU needs a C++ compiler.
+    """Resolves `train.compile`, which needs a C++ compiler for a CPU, and for a GPU Triton and C.
 
     Args:
         choice: Value of the recipe; `auto` compiles if a compiler is installed.
@@ -47,12 +48,14 @@ def is_compiled(choice: Literal["auto"] | bool, device: torch.device) -> bool:
     Raises:
         RecipeError: If the recipe requires compiling and there is no compiler.
     """
-    compilers = [*os.environ.get("CXX", "").split()[:1], "g++", "clang++", "cl"]
-    possible = device.type != "cpu" or any(map(shutil.which, compilers))
+    on_cpu = device.type == "cpu"
+    variable, known = ("CXX", ("g++", "clang++", "cl")) if on_cpu else ("CC", ("gcc", "clang"))
+    compilers = [*os.environ.get(variable, "").split()[:1], *known]
+    possible = any(map(shutil.which, compilers)) and (on_cpu or find_spec("triton") is not None)
     if choice is True and not possible:
+        needed = "a C++ compiler, such as g++" if on_cpu else "Triton and a C compiler, such as gcc"
         raise RecipeError(
-            "train.compile=true needs a C++ compiler, such as g++. Install one, or set "
-            "--set train.compile=auto."
+            f"train.compile=true needs {needed}. Install it, or set --set train.compile=auto."
         )
     return bool(choice) and possible
 
@@ -89,6 +92,8 @@ def make_accelerator(precision: str, device: str | None = None) -> Accelerator:
     Raises:
         RecipeError: If the device does not support the precision.
     """
+    # deterministic trainings need it; cuBLAS reads it once, at its first matrix product
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     cpu = device == "cpu" or not torch.cuda.is_available()
     if precision == "auto":
         precision = "bf16" if _computes_in_bf16(cpu) else "fp32"

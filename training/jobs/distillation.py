@@ -179,6 +179,7 @@ def _load(run: RunDir, dataset: PreparedDataset, accelerator: Accelerator) -> Ne
         return copy
     network = load_network(run, dataset.format)
     network.model.to(accelerator.device).requires_grad_(False)
+    network.model.to(memory_format=torch.channels_last)
     return network
 
 

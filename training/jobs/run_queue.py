@@ -110,6 +110,7 @@ def plannable_runs(
     """
     runs: list[PlannableRun] = []
     views: dict[str, int] = {}
+    known = {made.run_id: speeds.get(made.shown_name, NO_SPEED) for _, made in entries}
     for seed, recipe in entries:
         run = benchmark.run(recipe.run_id)
         if isinstance(recipe, EnsembleRecipe):
@@ -126,6 +127,7 @@ def plannable_runs(
                     tuple(required_runs(recipe, benchmark.name, seed)),
                     fixed,
                     done,
+                    _hint_speed(recipe, known),
                 )
             )
             if recipe.distill is not None:
@@ -147,7 +149,17 @@ def _workload(recipe: Recipe, dataset: PreparedDataset) -> Workload:
     training = min(training, recipe.train.max_images or training)
     # at the end the prior shift needs validation, and the run both splits
     once = 2 * validation + len(dataset.rows("test"))
-    return Workload(training, validation, once)
+    hint_epochs = recipe.distill.hint_epochs if recipe.distill else 0
+    hinted = training * min(1.0, hint_epochs / recipe.train.epochs)
+    return Workload(training, validation, once, hinted)
+
+
+def _hint_speed(recipe: Recipe, known: Mapping[str, MeasuredSpeed]) -> float:
+    """Returns the prediction speed of the teacher of the hint loss; 0 if it is not known."""
+    if recipe.distill is None or not recipe.distill.hint_epochs:
+        return 0.0
+    speed = known.get(recipe.distill.teachers[0])
+    return 0.0 if speed is None or speed is NO_SPEED else speed.prediction
 
 
 def _interrupted(run: RunDir) -> tuple[int | None, int]:

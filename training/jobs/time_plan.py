@@ -41,11 +41,14 @@ class Workload:
         validation: Per epoch.
         once: Predictions before and after the epochs: of the test images, and of the training
             images for students.
+        hinted: Training images per epoch of which a teacher computes features for the hint loss,
+            averaged over all epochs.
     """
 
     training: int
     validation: int
     once: int = 0
+    hinted: float = 0
 
 
 @dataclass(frozen=True)
@@ -60,6 +63,8 @@ class PlannableRun:
         needs: Runs that must be finished before.
         fixed_epochs: Epochs of an interrupted training, which must keep its schedule; else None.
         done_epochs: Epochs that its checkpoint has behind it.
+        hint_speed: Predictions per second of the teacher of the hint loss; 0 if it was not
+            measured: then that of the run's network.
     """
 
     run_id: str
@@ -69,12 +74,14 @@ class PlannableRun:
     needs: tuple[str, ...] = ()
     fixed_epochs: int | None = None
     done_epochs: int = 0
+    hint_speed: float = 0
 
     @property
     def epoch_seconds(self) -> float:
         """Time of an epoch with its validation."""
         training = self.workload.training / self.speed.training
-        return training + self.workload.validation / self.speed.prediction
+        hints = self.workload.hinted / (self.hint_speed or self.speed.prediction)
+        return training + hints + self.workload.validation / self.speed.prediction
 
     @property
     def fixed_seconds(self) -> float:

@@ -1,7 +1,6 @@
 """Training one network."""
 
 import math
-import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
@@ -459,7 +458,5 @@ def _hardware(setup: _Setup) -> dict[str, str]:
 
 def _seed(seed: int, deterministic: bool) -> None:
     torch.manual_seed(seed)
-    if deterministic:  # cuBLAS requires it and reads it at its first matrix product
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(deterministic)
     torch.backends.cudnn.benchmark = not deterministic

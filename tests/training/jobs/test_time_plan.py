@@ -3,12 +3,16 @@
 import math
 
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fer_core.artifacts import BenchmarkDir
 from fer_core.config import EnsembleRecipe, Recipe
+from fer_core.errors import RecipeError
 from tests.support.builders import toy_recipe
-from training.jobs.run_queue import FixedQueue, PlannedQueue
+from training.jobs.accelerator import is_compiled
+from training.jobs.run_queue import FixedQueue, PlannedQueue, plannable_runs
 from training.jobs.time_plan import (
     LEAST_SHARE,
     RESERVE,
@@ -41,6 +45,57 @@ def test_the_time_of_a_run_is_start_up_teacher_predictions_and_epochs():
     one = PlannableRun("a", 10, Workload(training=100, validation=40, once=400), speed)
     # 3 s, 400 / 200 s, and ten times 100 / 50 s and 40 / 200 s
     assert one.seconds(10) == pytest.approx(3 + 2 + 10 * 2.2)
+
+
+def test_the_features_of_the_hint_loss_take_time():
+    speed = MeasuredSpeed(training=50.0, prediction=200.0, start_seconds=3.0)
+    work = Workload(training=100, validation=40, hinted=10)
+    assert PlannableRun("a", 10, work, speed).epoch_seconds == pytest.approx(2.2 + 10 / 200)
+    measured = PlannableRun("a", 10, work, speed, hint_speed=20.0)
+    assert measured.epoch_seconds == pytest.approx(2.2 + 10 / 20)
+
+
+def test_hints_are_planned_with_the_speed_of_their_teacher(toy, tmp_path):
+    distill = {"teachers": ["teacher-cpu-s0"], "hint_epochs": 1}
+    teacher, student = toy_recipe("teacher"), toy_recipe("student", distill=distill)
+    slow = MeasuredSpeed(training=10.0, prediction=40.0, start_seconds=2.0)
+    empty = BenchmarkDir(tmp_path / "toy")
+    runs = plannable_runs(
+        [(0, teacher), (0, student)], {"teacher": slow, "student": FAST}, toy.dataset, empty
+    )
+    images = len(toy.dataset.rows("train"))
+    found = runs["student-cpu-s0"]
+    assert (found.workload.hinted, found.hint_speed) == (images / 2, 40.0)  # 1 of 2 epochs
+    assert (runs["teacher-cpu-s0"].workload.hinted, runs["teacher-cpu-s0"].hint_speed) == (0, 0)
+    alone = plannable_runs([(0, student)], {"student": FAST}, toy.dataset, empty)
+    assert alone["student-cpu-s0"].hint_speed == 0  # a finished teacher was not measured
+
+
+@pytest.mark.parametrize(
+    ("device", "programs", "triton", "possible"),
+    [
+        ("cpu", {"g++"}, False, True),
+        ("cpu", {"gcc"}, True, False),
+        ("cuda", {"gcc"}, True, True),
+        ("cuda", {"gcc"}, False, False),
+        ("cuda", {"g++"}, True, False),
+    ],
+)
+def test_auto_compiles_only_with_what_the_device_needs(
+    monkeypatch, device, programs, triton, possible
+):
+    for variable in ("CC", "CXX"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setattr("shutil.which", lambda name: name if name in programs else None)
+    monkeypatch.setattr(
+        "training.jobs.accelerator.find_spec", lambda name: object() if triton else None
+    )
+    assert is_compiled("auto", torch.device(device)) is possible
+    assert not is_compiled(False, torch.device(device))
+    if not possible:
+        needed = r"C\+\+ compiler" if device == "cpu" else "Triton and a C compiler"
+        with pytest.raises(RecipeError, match=needed):
+            is_compiled(True, torch.device(device))
 
 
 def test_with_enough_time_every_recipe_keeps_its_epochs():
