@@ -7,7 +7,7 @@ x2 y2 ...`, whose bounding box is used; or, if `data.yaml` has a `kpt_shape`, a 
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
@@ -33,7 +33,10 @@ _LAYOUT = "Give the folder that holds images, labels and data.yaml"
 
 
 Faces = list[tuple[str, ShareBox]]
-"""Class number and box of each face in an image."""
+"""Class and box of each face in an image; the class is its number where no names are given."""
+
+Names = Mapping[str, str]
+"""Class names by class number."""
 
 _BEYOND = 0.1
 """How far points of a polygon may lie beyond the image, as shares of it."""
@@ -43,6 +46,7 @@ class YoloSource(ImageFiles):
     """Faces cropped from images by detection labels: boxes, or the bounding boxes of polygons.
 
     A dataset with the eight classes of AffectNet is read as AffectNet: contempt is left out.
+    Several `data.yaml` with different names each hold for the labels below them.
 
     Args:
         location: The folder or archive, or a parent of it.
@@ -58,27 +62,25 @@ class YoloSource(ImageFiles):
         if not pictures:
             raise DataError(f"{tree.shown} holds no pictures with labels of YOLO. {_LAYOUT}.")
         described = _descriptions(tree)
-        named = _class_names(described)
-        keypoints = any("kpt_shape" in description for description in described)
-        self._is_affectnet = {emotion_of(name) for name in named.values()} == {
-            *SEVEN_EMOTIONS.names, CONTEMPT
-        }  # fmt: skip
+        named = _names_by_label(_class_names(described), pictures.values(), tree.shown)
+        keypoints = any("kpt_shape" in description for description in described.values())
+        used = dict(named.values())
+        self._is_affectnet = bool(used) and all(map(_are_affectnets, used.values()))
         self._title = tree.title
         names = names or ClassNames()
         if self._is_affectnet:
             names = replace(names, left_out=AFFECTNET_LEFT_OUT)
-        faces = {name: _faces(tree.text(label), keypoints) for name, label in pictures.items()}
-        counts = Counter(
-            number for boxes in faces.values() if not isinstance(boxes, str) for number, _ in boxes
+        faces = {
+            name: _faces(tree.text(label), keypoints, named[label][1] if label in named else {})
+            for name, label in pictures.items()
+        }
+        known = Counter(
+            word for boxes in faces.values() if not isinstance(boxes, str) for word, _ in boxes
         )
-        known = Counter({_named(number, named): count for number, count in counts.items()})
         reading = names.read(known, tree.shown)
         self.left_out = Counter(reading.left_out(known))
-        self.notes = list(reading.notes)
-        if named:
-            coding = ", ".join(f"{number} {name}" for number, name in sorted(named.items()))
-            self.notes.insert(0, f"data.yaml says what the class numbers mean: {coding}.")
-        labels = {number: reading.labels[_named(number, named)] for number in counts}
+        self.notes = [*_names_notes(used), *reading.notes]
+        labels = {word: reading.labels[word] for word in known}
         super().__init__(tree, [*_items(faces, labels), *tree.skipped])
 
     @property
@@ -108,34 +110,85 @@ def find_labelled_pictures(tree: FileTree) -> dict[str, str]:
     return pairs
 
 
-def _descriptions(tree: FileTree) -> list[Mapping[str, object]]:
-    """Reads the yaml files of a tree, those of the upper folders first."""
+def _descriptions(tree: FileTree) -> dict[str, Mapping[str, object]]:
+    """Reads the yaml files of a tree, by path, those of the upper folders first."""
     files = [name for name in tree.files if PurePosixPath(name).suffix in (".yaml", ".yml")]
-    described: list[Mapping[str, object]] = []
+    described: dict[str, Mapping[str, object]] = {}
     for name in sorted(files, key=lambda name: name.count("/")):
         with suppress(yaml.YAMLError):
             content = yaml.safe_load(tree.text(name))
             if isinstance(content, dict):
-                described.append(content)
+                described[name] = content
     return described
 
 
-def _class_names(described: Sequence[Mapping[str, object]]) -> dict[str, str]:
-    """Returns `names` of `data.yaml`: a list, or names by number."""
-    for content in described:
+def _class_names(described: Mapping[str, Mapping[str, object]]) -> dict[str, Names]:
+    """Returns `names` of each yaml that has them: a list, or names by number."""
+    found: dict[str, Names] = {}
+    for path, content in described.items():
         names = content.get("names")
         if isinstance(names, list):
-            return {str(number): str(word) for number, word in enumerate(names)}
-        if isinstance(names, dict):
-            return {str(number): str(word) for number, word in names.items()}
-    return {}
+            found[path] = {str(number): str(word) for number, word in enumerate(names)}
+        elif isinstance(names, dict):
+            found[path] = {str(number): str(word) for number, word in names.items()}
+    return found
 
 
-def _named(number: str, names: Mapping[str, str]) -> str:
-    return names.get(number, number)
+def _names_by_label(
+    named: Mapping[str, Names], labels: Iterable[str], where: str
+) -> dict[str, tuple[str, Names]]:
+    """Returns the yaml that holds for each label file, and its class names.
+
+    It is the first one if all have the same names, else the nearest above the label file.
+
+    Raises:
+        DataError: If names differ and no yaml, or two of one folder, are nearest.
+    """
+    if not named:
+        return {}
+    first, *others = named
+    other = next((path for path in others if named[path] != named[first]), None)
+    if other is None:
+        return dict.fromkeys(labels, (first, named[first]))
+    by_folder: dict[PurePosixPath, str] = {}
+    for path, names in named.items():
+        nearest = by_folder.setdefault(PurePosixPath(path).parent, path)
+        if names != named[nearest]:
+            raise _differing(nearest, path, where)
+    applied = {}
+    for label in labels:
+        folders = [folder for folder in PurePosixPath(label).parents if folder in by_folder]
+        if not folders:
+            raise _differing(first, other, where)
+        path = by_folder[folders[0]]
+        applied[label] = (path, named[path])
+    return applied
 
 
-def _faces(text: str, keypoints: bool) -> Faces | str:
+def _differing(first: str, second: str, where: str) -> DataError:
+    return DataError(
+        f"{where} has class names in {printable(first)} and others in {printable(second)}, and it "
+        "is unclear which labels each is for. Put each beside its images and labels, or give one "
+        "of the datasets."
+    )
+
+
+def _are_affectnets(names: Names) -> bool:
+    return {emotion_of(name) for name in names.values()} == {*SEVEN_EMOTIONS.names, CONTEMPT}
+
+
+def _names_notes(used: Mapping[str, Names]) -> list[str]:
+    """Returns a note on the class names of each yaml that holds for a label file."""
+    notes = []
+    for path, names in used.items():
+        if names:
+            coding = ", ".join(f"{number} {name}" for number, name in sorted(names.items()))
+            title = "data.yaml" if len(used) == 1 else printable(path)
+            notes.append(f"{title} says what the class numbers mean: {coding}.")
+    return notes
+
+
+def _faces(text: str, keypoints: bool, names: Names) -> Faces | str:
     """Returns the faces in a label file, or what is wrong with it."""
     faces: Faces = []
     for number, line in enumerate(text.splitlines(), 1):
@@ -153,7 +206,7 @@ def _faces(text: str, keypoints: bool) -> Faces | str:
                 f"Line {number} of its label file is damaged: {line.strip()[:60]!r} is neither a "
                 "class with a box (4 numbers) nor a class with a polygon (3 points or more)."
             )
-        faces.append((str(code), box))
+        faces.append((names.get(str(code), str(code)), box))
     return faces
 
 
@@ -180,12 +233,12 @@ def _items(
             yield Skipped(key, boxes if isinstance(boxes, str) else NO_LABEL)
             continue
         several = len(boxes) > 1
-        for number, (code, box) in enumerate(boxes):
-            if labels[code]:
+        for number, (word, box) in enumerate(boxes):
+            if labels[word]:
                 yield ImageFile(
                     name,
                     f"{key}#{number}" if several else key,
-                    labels[code],
+                    labels[word],
                     split_of_path(name),
                     group=key if several else None,
                     share_box=box,

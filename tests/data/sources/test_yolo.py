@@ -6,6 +6,8 @@ from PIL import Image
 
 from fer_core.data.sources.base import Sample, Skipped
 from fer_core.data.sources.formats import open_source
+from fer_core.data.sources.yolo import YoloSource
+from fer_core.errors import DataError
 from tests.support.layouts import Pictures
 
 SIDE = 40
@@ -80,3 +82,62 @@ def test_keypoints_are_no_polygon(tmp_path: Path) -> None:
     root = yolo(tmp_path, [line, "0 0.5 0.5 1 1"], "kpt_shape: [2, 3]\n")
     sample = next(iter(open_source(str(root))))
     np.testing.assert_array_equal(sample.image, region(root, "0.png", 10, 5, 30, 25))
+
+
+def two_exports(root: Path, first: str, second: str) -> None:
+    """Writes two exports whose class numbers mean different emotions."""
+    lines = ["0 0.5 0.5 1 1", "1 0.5 0.5 1 1"]
+    yolo(root / first, lines)
+    yolo(root / second, lines)
+    (root / second / "data.yaml").write_text("names: [sad, happy]\n")
+
+
+def test_each_export_has_the_names_of_its_own_yaml(tmp_path: Path) -> None:
+    two_exports(tmp_path, "one", "two")
+    source = YoloSource(tmp_path)
+    assert {item.key: item.label for item in source if isinstance(item, Sample)} == {
+        "one/images/0.png": "happy",
+        "one/images/1.png": "sad",
+        "two/images/0.png": "sad",
+        "two/images/1.png": "happy",
+    }
+    assert source.notes[:2] == [
+        "one/data.yaml says what the class numbers mean: 0 happy, 1 sad.",
+        "two/data.yaml says what the class numbers mean: 0 sad, 1 happy.",
+    ]
+
+
+def test_the_nearest_yaml_above_the_labels_holds(tmp_path: Path) -> None:
+    two_exports(tmp_path, ".", "two")
+    labels = {item.key: item.label for item in YoloSource(tmp_path) if isinstance(item, Sample)}
+    assert labels == {
+        "images/0.png": "happy",
+        "images/1.png": "sad",
+        "two/images/0.png": "sad",
+        "two/images/1.png": "happy",
+    }
+
+
+def test_labels_without_a_yaml_of_their_own_are_refused_if_names_differ(tmp_path: Path) -> None:
+    two_exports(tmp_path, "one", "two")
+    yolo(tmp_path / "three", ["0 0.5 0.5 1 1"])
+    (tmp_path / "three" / "data.yaml").unlink()
+    with pytest.raises(DataError, match=r"class names in one/data\.yaml .* in two/data\.yaml"):
+        YoloSource(tmp_path)
+
+
+def test_two_yamls_of_one_folder_with_different_names_are_refused(tmp_path: Path) -> None:
+    yolo(tmp_path, ["0 0.5 0.5 1 1", "1 0.5 0.5 1 1"])
+    (tmp_path / "other.yaml").write_text("names: [sad, happy]\n")
+    with pytest.raises(DataError, match=r"class names in data\.yaml and others in other\.yaml"):
+        YoloSource(tmp_path)
+
+
+def test_equal_names_may_be_given_twice_and_beside_the_labels(tmp_path: Path) -> None:
+    yolo(tmp_path / "set", ["0 0.5 0.5 1 1", "1 0.5 0.5 1 1"])
+    (tmp_path / "set" / "data.yaml").rename(tmp_path / "set" / "a.yaml")
+    for name in ("b", "c"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "data.yaml").write_text("names: {0: happy, 1: sad}\n")
+    samples = [item for item in YoloSource(tmp_path) if isinstance(item, Sample)]
+    assert [item.label for item in samples] == ["happy", "sad"]
