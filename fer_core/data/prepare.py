@@ -326,6 +326,8 @@ def publish_facts(dataset: PreparedDataset, benchmark: BenchmarkDir) -> None:
     if (dataset.folder / PICTURES).is_file():
         with atomic_path(benchmark.pictures_path) as temporary:
             shutil.copyfile(dataset.folder / PICTURES, temporary)
+    else:  # the pictures of an earlier preparation are not those of this table
+        benchmark.pictures_path.unlink(missing_ok=True)
     card = DatasetCard.read(dataset.folder / CARD)
     card.write(benchmark.card_path)
     _write_text(benchmark.card_text_path, card_text(card))

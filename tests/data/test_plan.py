@@ -507,6 +507,15 @@ def test_shipped_images_equal_the_prepared_ones(tmp_path: Path) -> None:
         np.testing.assert_array_equal(decode(data, colour=True), stored)
 
 
+def test_pictures_are_published_only_if_the_last_preparation_ships_them(tmp_path: Path) -> None:
+    benchmark = ArtifactStore(tmp_path / "artifacts").benchmark("tiny")
+    part = SelectedSource(source(6, seed=1, splits=THREE))
+    publish_facts(build(tmp_path, part, ship_pictures=True), benchmark)
+    assert benchmark.pictures_path.is_file()
+    publish_facts(build(tmp_path, part), benchmark)
+    assert not benchmark.pictures_path.exists()
+
+
 PLAN = """
 title: Two folders
 side: 24
