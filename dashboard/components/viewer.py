@@ -213,7 +213,7 @@ def _predictions(benchmark: Benchmark, row: pd.DataFrame, classes: tuple[str, ..
     right = sum(scored.names[values.argmax()] == label for values in probabilities.values())
     chart.show(
         predictions_heatmap(rows, scored.names, str(label)),
-        "predictions",
+        "viewer-predictions",  # the page below may have such a chart of its own
         f"Calibrated probability of each class, one row per model; the label is in bold. {right} "
         f"of {len(probabilities)} models predict the label.",
     )

@@ -59,6 +59,7 @@ def test_the_viewer_walks_through_the_list_it_came_from(open_page, toy, errors):
         ("errors", {}),
         ("head_to_head", {}),
         ("saliency", {"source": "Test sample"}),
+        ("compare", {"face": "Test sample"}),
         ("leaderboard", {}),  # shows no faces
     ],
 )
