@@ -1,7 +1,8 @@
 """Widget keys that are also query parameters of the address, so that a link opens the same view."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
+from hashlib import sha256
 from typing import Final
 
 import streamlit as st
@@ -162,6 +163,14 @@ ALIASES: Mapping[Key, Mapping[str, str]] = {
     },
 }
 """Options of today, by the display texts that earlier versions wrote to the address."""
+
+
+def digest_of(parts: Iterable[object]) -> str:
+    """Returns a short digest of texts and numbers, in order, for the key of a widget.
+
+    A widget keeps what was entered as long as its key is the same, so the key names what it shows.
+    """
+    return sha256("\n".join(map(repr, parts)).encode()).hexdigest()[:16]
 
 
 def accept_old_addresses() -> None:

@@ -16,7 +16,7 @@ from dashboard.components.gallery import Card, gallery
 from dashboard.components.text import plain
 from dashboard.sections import pending
 from dashboard.sections.explorer import needs_columns
-from dashboard.state import Key
+from dashboard.state import Key, digest_of
 from fer_core.csv_text import csv_text
 from fer_core.data import review
 from fer_core.data.leaks import KINDS
@@ -391,13 +391,15 @@ def _relabel(benchmark: Benchmark, table: pd.DataFrame, name: str) -> None:
     rows["proposal"] = rows["proposal"].replace(review.ASIDE, _EXCLUDE)
     columns.insert(3, "caution")
     with st.expander("Edit and export the corrections", expanded=True):
+        shown = rows.head(MAX_ROWS)
         edited = st.data_editor(
-            rows.head(MAX_ROWS),
+            shown,
             hide_index=True,
             disabled=[column for column in columns if column != "proposal"],
             column_order=["take", *columns] if scored.any() else _without(["take", *columns]),
             column_config=_editing(benchmark.info.labels),
-            key=f"list-{name}",
+            # edits are kept by row number, so another list needs another key
+            key=f"list-{name}-{digest_of([benchmark.info.name, *shown['id']])}",
         )
         kept = pd.concat([edited, rows.iloc[MAX_ROWS:]])
         kept = kept[kept["take"]].drop(columns="take")

@@ -240,6 +240,26 @@ def test_prepare_reads_the_exported_relabel_lists(open_page, faulty, tmp_path):
     assert sorted(aside) == sorted(listed["id"])
 
 
+def test_edits_of_corrections_stay_with_their_list(open_page, faulty_copy):
+    """The editor's element is another one for another benchmark's list or another order."""
+
+    def editor(benchmark: str) -> str:
+        app = open_page("quality", faulty_copy, benchmark=benchmark, issues="Conflicting labels")
+        assert not app.exception
+        return app.dataframe[-1].proto.id
+
+    first = editor("toy")
+    assert editor("toy") == first
+    shutil.copytree(faulty_copy / "toy", faulty_copy / "other")
+    directory = ArtifactStore(faulty_copy).benchmark("other")
+    info = directory.info().model_copy(update={"name": "other"})
+    info.write(directory.info_path)
+    assert editor("other") != first
+    samples = pd.read_parquet(faulty_copy / "toy" / "samples.parquet")
+    write_table(faulty_copy / "toy" / "samples.parquet", samples[::-1].reset_index(drop=True))
+    assert editor("toy") != first
+
+
 def test_label_issues_show_each_models_accuracy_without_them(open_page, faulty):
     app = open_page("quality", faulty.artifacts, issues="Likely label errors")
     listed, table = app.dataframe[0].value, app.dataframe[1].value
