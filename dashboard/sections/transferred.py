@@ -194,12 +194,14 @@ def estimates(benchmark: Benchmark, report: ShiftReport) -> None:
         error, known = report.error, ""
         if report.margin is not None:
             known += (
-                " In 95% of the sets that differ from the benchmark as its slices do, every run "
-                f"is within {100 * report.margin:.1f} points."
+                " If the set differs from the benchmark only as its slices do, every run is "
+                f"within {100 * report.margin:.1f} points with 95% probability: by chance in the "
+                "set and in validation, and by the methods' error in the checks."
             )
         if error is not None:
+            of_sets = "" if error.sets is None else f", of several runs on {error.sets} sets,"
             known += (
-                f" In {error.checks:,} checks with signals like these it was wrong by "
+                f" In {error.checks:,} checks{of_sets} with signals like these it was wrong by "
                 f"{100 * error.mean:.1f} points on average, and by at most {100 * error.most:.1f} "
                 "in 95% of them."
             )
@@ -221,9 +223,10 @@ def estimates(benchmark: Benchmark, report: ShiftReport) -> None:
             figures.estimate_checks(checks),
             "estimate-checks",
             f"Estimates where labels exist: {checks['set'].nunique()} shifted sets of validation "
-            "images and drawn faces, one point per model. Green ones are trusted: signals within "
-            "the limits, and at most 5 points off with 95% probability, judged by the other sets; "
-            "no test image was used.",
+            "images and drawn faces, one point per model. Orange and green ones have signals "
+            "within the limits; green ones are also at most 5 points off with 95% probability, "
+            "judged by the other sets. The estimates start from half of validation, so fewer sets "
+            "are green than with all of it; no test image was used.",
         )
 
 

@@ -3,8 +3,8 @@
 Two conditions must hold. The set must be like those on which the methods are known to hold: the
 limits were chosen on `estimate_checks.parquet` (`python -m benchmarks --only estimates`), which
 uses validation only, and are narrow on purpose. And the error's 95% interval, for all runs at once,
-must lie within `LARGEST_ERROR`: it comes from chance (the set has few faces) and from the methods'
-error in the checks. A check is itself judged by the error in the other sets.
+must lie within `LARGEST_ERROR`: it comes from chance (the set and validation have few images) and
+from the methods' error in the checks. A check is itself judged by the error in the other sets.
 """
 
 from collections.abc import Mapping, Sequence
@@ -35,6 +35,10 @@ classes, and this share of faces whose size, position or roll is beyond 98% of t
 
 SHOWN = (Estimator.CONFIDENCE, Estimator.LABEL_SHIFT)
 """The shown estimate is the mean of these methods, as far as they are available."""
+
+_FEWEST_ACCURACIES = 3
+_MOST_IMAGES = 20_000
+_ROUNDING = 1e-6
 
 CHECK_COLUMNS = (
     "set",
@@ -85,19 +89,23 @@ def spread_of(estimates: Mapping[str, float]) -> float:
     return max(estimates.values()) - min(estimates.values())
 
 
-def margin_of(estimates: Sequence[float], faces: int, method: float) -> float:
+def margin_of(
+    estimates: Sequence[float], faces: int, method: float, validation: float = np.inf
+) -> float:
     """Returns half the width of the 95% interval of the estimates' errors, for all runs at once.
 
     The interval is normal, with Bonferroni's correction for the number of runs. Its variance is the
-    largest binomial variance of the runs' accuracies on the faces, plus that of the method.
+    largest binomial variance of the runs' accuracies on the faces and on validation, which the
+    estimates start from, plus that of the method.
 
     Args:
         estimates: Estimated accuracy of each run, at least one.
         faces: Number of faces, at least one.
         method: Standard deviation of the method's error, from `method_error`.
+        validation: Number of validation images; infinite leaves their part out.
     """
     values = np.asarray(estimates)
-    chance = float((values * (1 - values)).max()) / faces
+    chance = float((values * (1 - values)).max()) * (1 / faces + 1 / validation)
     quantile = float(ndtri(1 - (1 - LEVEL) / 2 / len(values)))
     return quantile * float(np.sqrt(chance + method**2))
 
@@ -106,14 +114,16 @@ def method_error(checks: pd.DataFrame) -> float | None:
     """Returns the standard deviation of the method's error over sets, beyond that of chance.
 
     Args:
-        checks: Rows of sets within the limits, with `estimate`, `error` and `samples`.
+        checks: Rows of sets within the limits, with `estimate`, `error`, `samples` and `source`
+            (see `read_checks`).
 
     Returns:
         A share; None without checks.
     """
     if checks.empty:
         return None
-    chance = checks["estimate"] * (1 - checks["estimate"]) / checks["samples"]
+    chance = checks["estimate"] * (1 - checks["estimate"])
+    chance *= 1 / checks["samples"] + 1 / checks["source"]
     beyond = (checks["error"] ** 2 - chance).groupby(checks["set"]).mean()
     return float(np.sqrt(max(0.0, float(beyond.mean()))))
 
@@ -164,7 +174,12 @@ def read_checks(path: Path) -> pd.DataFrame | None:
     """Returns the checks of the estimates with the shown one and its error; None without any.
 
     Columns are those of the file, and `estimate`, `error`, `spread`, `loss`, `within` (the limits),
-    `margin` (NaN outside them) and `trusted`. What is known of a set comes from the other sets.
+    `margin` (NaN outside them), `source` and `trusted`. What is known of a set comes from the other
+    sets.
+
+    `source` is the number of validation images that the estimates started from. The file lacks it,
+    so it is derived from the runs' accuracies on them, see `_images_behind`. Where that is not
+    possible it is infinite: then only the set's own size counts as chance.
     """
     try:
         table = read_table(path, CHECK_COLUMNS)
@@ -177,6 +192,7 @@ def read_checks(path: Path) -> pd.DataFrame | None:
     )
     table["error"] = (table["estimate"] - table["accuracy"]).abs()
     table["loss"] = table["validation"] - table["estimate"]
+    table["source"] = table.groupby("set")["validation"].transform(_images_behind)
     by_set = table.groupby("set")[["spread", "loss"]].transform("median")
     near = table["outside"].isna() | (table["outside"] <= MOST_OUTSIDE)
     near &= table["moved"] <= MOST_MOVED
@@ -186,22 +202,40 @@ def read_checks(path: Path) -> pd.DataFrame | None:
     return table
 
 
+def _images_behind(accuracies: pd.Series) -> float:
+    """Returns the smallest number of images on which runs can have these accuracies.
+
+    Infinite with fewer than three different accuracies, which a much smaller number may explain
+    too, and if no number up to `_MOST_IMAGES` does.
+    """
+    shares = accuracies.unique()
+    if len(shares) < _FEWEST_ACCURACIES:
+        return float("inf")
+    images = np.arange(1, _MOST_IMAGES + 1)
+    right = shares[:, None] * images
+    fits = (np.abs(right - np.rint(right)) < _ROUNDING).all(axis=0)
+    return float(images[fits.argmax()]) if fits.any() else float("inf")
+
+
 def _margins(checks: pd.DataFrame) -> pd.Series:
     """Returns the margin of each set, by its name; the method's error is that of the others."""
     margins: dict[str, float] = {}
     for name, rows in checks.groupby("set"):
         method = method_error(checks[checks["set"] != name])
         if method is not None:
-            faces = int(rows["samples"].iloc[0])
-            margins[str(name)] = margin_of(rows["estimate"].tolist(), faces, method)
+            faces, source = int(rows["samples"].iloc[0]), float(rows["source"].iloc[0])
+            margins[str(name)] = margin_of(rows["estimate"].tolist(), faces, method, source)
     return pd.Series(margins, dtype=np.float64)
 
 
 def error_of(checks: pd.DataFrame | None) -> ErrorOfEstimates | None:
-    """Returns the error of trusted estimates in the checks; None without any."""
-    if checks is None or not checks["trusted"].any():
+    """Returns the error of estimates in checks within the limits; None without any."""
+    if checks is None or not checks["within"].any():
         return None
-    errors: Sequence[float] = checks.loc[checks["trusted"], "error"].tolist()
+    within = checks[checks["within"]]
     return ErrorOfEstimates(
-        mean=float(np.mean(errors)), most=float(np.quantile(errors, 0.95)), checks=len(errors)
+        mean=float(within["error"].mean()),
+        most=float(within["error"].quantile(0.95)),
+        checks=len(within),
+        sets=within["set"].nunique(),
     )

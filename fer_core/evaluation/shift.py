@@ -117,12 +117,14 @@ class ErrorOfEstimates(_Frozen):
     Attributes:
         mean: Mean absolute error, as a share.
         most: 95th percentile of the absolute error.
-        checks: Number of checks.
+        checks: Number of checks: one run on one set each.
+        sets: Number of sets; None in older files.
     """
 
     mean: float
     most: float
     checks: int
+    sets: int | None = None
 
 
 class ShiftReport(Record):

@@ -192,9 +192,10 @@ def _signals(facts: _Facts, rows: Sequence[RunShift], checks: pd.DataFrame | Non
     faces, known = len(facts.samples), None if checks is None else checks[checks["within"]]
     method = None if known is None else method_error(known)
     estimates = [row.estimate for row in rows]
+    images = min(len(run.validation) for run in facts.runs.values())
     return Signals(
         faces=faces,
-        margin=None if method is None else margin_of(estimates, faces, method),
+        margin=None if method is None else margin_of(estimates, faces, method, images),
         outside=facts.outside,
         spread=float(np.median(spreads)),
         loss=float(np.median(losses)),

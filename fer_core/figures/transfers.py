@@ -170,11 +170,13 @@ def estimate_checks(checks: pd.DataFrame) -> go.Figure:
         name="estimate = truth",
         hoverinfo="skip",
     )
-    for trusted, name, colour in (
-        (False, "not trusted", BENCHMARK_COLOUR),
-        (True, "trusted", SET_COLOUR),
+    within, trusted = checks["within"], checks["trusted"]
+    for shown, name, colour in (
+        (~within, "outside the limits", BENCHMARK_COLOUR),
+        (within & ~trusted, "within the limits", ESTIMATE_COLOUR),
+        (trusted, "trusted", SET_COLOUR),
     ):
-        rows = checks[checks["trusted"] == trusted]
+        rows = checks[shown]
         figure.add_scatter(
             x=rows["accuracy"],
             y=rows["estimate"],

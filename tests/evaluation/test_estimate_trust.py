@@ -53,6 +53,12 @@ def test_the_margin_holds_for_chance_method_and_all_runs():
     assert margin_of([0.8, 0.9], 400, 0.0) == pytest.approx(2.241403 * 0.02, abs=1e-6)
 
 
+def test_the_margin_counts_chance_in_validation():
+    # as many validation images as faces: twice the variance
+    expected = 1.95996 * 0.02 * sqrt(2)
+    assert margin_of([0.8], 400, 0.0, 400) == pytest.approx(expected, abs=1e-6)
+
+
 def check(name, outside, accuracy, samples=1600, estimate=0.80):
     return {
         "set": name, "kind": "corruption", "run_id": "net", "validation": 0.85, "samples": samples,
@@ -69,10 +75,13 @@ def checks_of(folder, *rows):
 
 def test_the_methods_error_is_what_chance_leaves():
     table = pd.DataFrame(
-        {"set": ["a", "a", "b"], "estimate": 0.8, "samples": 1600, "error": [0.03, 0.01, 0.02]}
-    )
+        {"set": ["a", "a", "b"], "estimate": 0.8, "samples": 1600, "error": [0.03, 0.01, 0.02],
+         "source": np.inf}
+    )  # fmt: skip
     # chance: 0.8 * 0.2 / 1600 = 0.0001; the mean of (0.0005 - 0.0001) and (0.0004 - 0.0001)
     assert method_error(table) == pytest.approx(sqrt(0.00035))
+    # as many images in the source: the mean of (0.0005 - 0.0002) and (0.0004 - 0.0002)
+    assert method_error(table.assign(source=1600)) == pytest.approx(sqrt(0.00025))
     assert method_error(table.assign(error=0.001)) == 0
     assert method_error(table.head(0)) is None
 
@@ -92,13 +101,34 @@ def test_a_check_is_judged_by_the_other_sets(tmp_path):
     assert np.isnan(checks.loc["far", "margin"])
 
 
-def test_the_error_is_that_of_trusted_checks(tmp_path):
+def test_the_number_of_source_images_is_derived_from_the_accuracies(tmp_path):
+    right = (1301, 1331, 1343)
+    rows = [
+        {**check(name, 0.01, 0.80), "validation": count / 1566, "run_id": str(count)}
+        for name in ("a", "b")
+        for count in right
+    ]
+    checks = checks_of(tmp_path, *rows, check("one", 0.01, 0.80))
+    known = checks.groupby("set")["source"].first()
+    assert known.to_dict() == {"a": 1566, "b": 1566, "one": np.inf}  # 0.85 is a share of 20 too
+    margins = checks.groupby("set")["margin"].first()
+    assert margins["a"] == pytest.approx(margin_of([0.8] * 3, 1600, 0.0, 1566))
+    assert margins["one"] == pytest.approx(margin_of([0.8], 1600, 0.0))
+
+
+def test_the_error_is_that_of_checks_within_the_limits(tmp_path):
     checks = checks_of(
         tmp_path, check("near", 0.01, 0.79), check("next", 0.01, 0.79), check("far", 0.40, 0.50)
     )
     assert checks["trusted"].tolist() == [True, True, False]
     error = error_of(checks)
-    assert (error.mean, error.most, error.checks) == (pytest.approx(0.01), pytest.approx(0.01), 2)
+    assert (error.mean, error.most) == (pytest.approx(0.01), pytest.approx(0.01))
+    assert (error.checks, error.sets) == (2, 2)
+    few = checks_of(
+        tmp_path, check("a", 0.01, 0.79, samples=100), check("b", 0.01, 0.79, samples=100)
+    )
+    assert not few["trusted"].any()
+    assert error_of(few).checks == 2  # a wide interval is no reason to leave an error out
     assert read_checks(tmp_path / "none.parquet") is None
     checks.drop(columns="moved").to_parquet(tmp_path / "damaged.parquet")
     assert read_checks(tmp_path / "damaged.parquet") is None
