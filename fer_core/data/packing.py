@@ -4,6 +4,7 @@ Images are stored as lossless WebP strips of many images each, which reduces FER
 Other files are copied. Unpacking checks the hash of every file.
 """
 
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -25,13 +26,16 @@ _IMAGES = "images.npy"
 _STRIP_PIXELS = 16000
 """Maximum height of a strip; WebP allows 16,383."""
 
+_STRIP = re.compile(r"\d{9}\.webp")
+"""Names of strips: the number of the first image."""
+
 
 def pack(dataset: PreparedDataset, folder: Path, progress: Progress = silent) -> Path:
     """Packs a dataset into a folder of small files.
 
     Args:
         dataset: The prepared dataset.
-        folder: Target folder; files of an earlier pack there are replaced.
+        folder: Target folder, new, empty or of an earlier pack, whose files are replaced.
         progress: Shows progress.
 
     Returns:
@@ -39,7 +43,7 @@ def pack(dataset: PreparedDataset, folder: Path, progress: Progress = silent) ->
 
     Raises:
         ArtifactError: If the folder cannot be written.
-        DataError: If an image is too wide for WebP.
+        DataError: If an image is too wide for WebP, or the folder contains files and no pack.
     """
     side, count = dataset.info.side, len(dataset.images)
     if side > _STRIP_PIXELS:
@@ -47,8 +51,9 @@ def pack(dataset: PreparedDataset, folder: Path, progress: Progress = silent) ->
     rows = max(1, _STRIP_PIXELS // side)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for path in folder.glob("*.webp"):
-            path.unlink()
+        _clear(folder)
+        # without hashes it is no pack to unpack, but a stopped one can be written again
+        write_json(folder / FACTS, {"name": dataset.info.name})
         starts = range(0, count, rows)
         for start in progress(starts, len(starts), f"packing {dataset.info.name}"):
             _write_strip(folder / f"{start:09d}.webp", dataset.images[start : start + rows])
@@ -65,6 +70,26 @@ def pack(dataset: PreparedDataset, folder: Path, progress: Progress = silent) ->
     facts |= {"side": side, "colour": dataset.info.colour}
     write_json(folder / FACTS, facts)
     return folder
+
+
+def _clear(folder: Path) -> None:
+    """Removes the files of an earlier pack, and no others.
+
+    Raises:
+        DataError: If the folder contains files, but no pack.
+    """
+    names = sorted(path.name for path in folder.iterdir())
+    if FACTS not in names:
+        # file managers create hidden files
+        if other := [name for name in names if not name.startswith(".")]:
+            raise DataError(
+                f"{folder} contains files, such as {other[0]}, and no packed set. "
+                "Pass a new or empty folder."
+            )
+        return
+    for name in names:
+        if _STRIP.fullmatch(name) or name in FILES - {_IMAGES}:
+            (folder / name).unlink()
 
 
 def packed_name(folder: Path) -> str:

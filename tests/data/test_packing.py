@@ -81,3 +81,46 @@ def test_a_folder_that_cannot_be_written_is_named(dataset, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(ArtifactError, match="cannot be written"):
         pack(dataset, tmp_path / "file")
+
+
+def test_only_files_of_an_earlier_pack_are_replaced(dataset, tmp_path):
+    folder = pack(dataset, tmp_path / "packed")
+    (folder / "000099999.webp").write_bytes(b"a strip of a larger set")
+    (folder / "pictures.parquet").write_bytes(b"of a set that shipped its images")
+    for name in ("holiday.webp", "1.webp", "notes.txt"):
+        (folder / name).write_text("mine")
+    pack(dataset, folder)
+    assert not (folder / "000099999.webp").exists()
+    assert not (folder / "pictures.parquet").exists()
+    for name in ("holiday.webp", "1.webp", "notes.txt"):
+        assert (folder / name).read_text() == "mine"
+    assert unpack(folder, tmp_path / "other").info == dataset.info
+
+
+@pytest.mark.parametrize("name", ["000000000.webp", "holiday.webp", "images.npy"])
+def test_a_folder_with_other_files_is_refused(dataset, tmp_path, name):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / name).write_text("mine")
+    with pytest.raises(DataError, match=rf"contains files, such as {name}.*empty folder"):
+        pack(dataset, tmp_path / "mine")
+    assert [path.name for path in (tmp_path / "mine").iterdir()] == [name]
+    assert (tmp_path / "mine" / name).read_text() == "mine"
+
+
+def test_an_empty_folder_with_hidden_files_is_used(dataset, tmp_path):
+    (tmp_path / "new").mkdir()
+    (tmp_path / "new" / ".DS_Store").write_text("")
+    assert packed_name(pack(dataset, tmp_path / "new")) == "toy"
+
+
+def test_a_stopped_pack_is_refused_and_can_be_written_again(dataset, tmp_path, monkeypatch):
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("fer_core.data.packing.content_hash", stop)
+        with pytest.raises(KeyboardInterrupt):
+            pack(dataset, tmp_path / "packed")
+    with pytest.raises(DataError, match=r"not a packed set.*lacks a key"):
+        unpack(tmp_path / "packed", tmp_path / "other")
+    assert unpack(pack(dataset, tmp_path / "packed"), tmp_path / "other").info == dataset.info
