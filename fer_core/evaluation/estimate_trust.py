@@ -19,7 +19,7 @@ from fer_core.artifacts import read_table
 from fer_core.errors import ArtifactError
 from fer_core.evaluation.accuracy_estimates import Estimator
 from fer_core.evaluation.intervals import LEVEL
-from fer_core.evaluation.shift import ErrorOfEstimates
+from fer_core.evaluation.shift import ErrorOfEstimates, RunShift
 
 LARGEST_ERROR = 0.05
 """An estimate is shown if the 95% interval of its error lies within this, for all runs at once."""
@@ -68,6 +68,7 @@ class Signals:
         moved: Share of predictions that moved to other classes, see `moved_share`.
         misplaced: Largest share of faces beyond 98% of the benchmark's in size, position or roll;
             0 if it was not measured.
+        contradicted: Runs whose labels contradict their estimate, see `contradicted_by_labels`.
     """
 
     faces: int
@@ -77,6 +78,7 @@ class Signals:
     loss: float
     moved: float
     misplaced: float
+    contradicted: tuple[RunShift, ...] = ()
 
 
 def shown_estimate(estimates: Mapping[str, float]) -> float:
@@ -128,9 +130,41 @@ def method_error(checks: pd.DataFrame) -> float | None:
     return float(np.sqrt(max(0.0, float(beyond.mean()))))
 
 
+def contradicted_by_labels(runs: Sequence[RunShift], margin: float | None) -> tuple[RunShift, ...]:
+    """Returns the runs whose labelled accuracy is not where the estimate says.
+
+    The 95% interval of the labelled accuracy and that of the estimate do not overlap.
+
+    Args:
+        runs: Runs on the set.
+        margin: Half the width of the estimates' interval; None contradicts nothing.
+    """
+    if margin is None:
+        return ()
+    return tuple(
+        run
+        for run in runs
+        if run.accuracy is not None
+        and not run.accuracy.low - margin <= run.estimate <= run.accuracy.high + margin
+    )
+
+
+def _contradiction(signals: Signals) -> list[str]:
+    """Returns a sentence on the run whose labels contradict its estimate most."""
+    pairs = [(run, run.accuracy) for run in signals.contradicted if run.accuracy is not None]
+    if not pairs:
+        return []
+    run, accuracy = max(pairs, key=lambda pair: abs(pair[1].value - pair[0].estimate))
+    return [
+        f"The labels contradict the estimate: {run.run_id} is estimated at {run.estimate:.1%} "
+        f"± {100 * (signals.margin or 0):.1f} points, its accuracy on labelled faces is "
+        f"{accuracy.text}."
+    ]
+
+
 def reasons_against(signals: Signals) -> tuple[str, ...]:
     """Returns why an estimate cannot be trusted, as sentences; empty if it can."""
-    reasons = []
+    reasons = _contradiction(signals)
     if signals.margin is None:
         reasons.append("The estimate was not checked on this benchmark.")
     elif signals.margin > LARGEST_ERROR:

@@ -22,6 +22,7 @@ from fer_core.evaluation.calibration import fit_temperature, scale_predictions
 from fer_core.evaluation.estimate_trust import (
     MOST_MOVED,
     Signals,
+    contradicted_by_labels,
     error_of,
     margin_of,
     method_error,
@@ -193,14 +194,16 @@ def _signals(facts: _Facts, rows: Sequence[RunShift], checks: pd.DataFrame | Non
     method = None if known is None else method_error(known)
     estimates = [row.estimate for row in rows]
     images = min(len(run.validation) for run in facts.runs.values())
+    margin = None if method is None else margin_of(estimates, faces, method, images)
     return Signals(
         faces=faces,
-        margin=None if method is None else margin_of(estimates, faces, method, images),
+        margin=margin,
         outside=facts.outside,
         spread=float(np.median(spreads)),
         loss=float(np.median(losses)),
         moved=moved_share([run.predictions for run in facts.runs.values()]),
         misplaced=max((row.outside for row in _framing(facts)), default=0.0),
+        contradicted=contradicted_by_labels(rows, margin),
     )
 
 

@@ -11,6 +11,7 @@ import pytest
 from fer_core.evaluation.accuracy_estimates import Estimator
 from fer_core.evaluation.estimate_trust import (
     Signals,
+    contradicted_by_labels,
     error_of,
     margin_of,
     method_error,
@@ -18,7 +19,14 @@ from fer_core.evaluation.estimate_trust import (
     reasons_against,
     shown_estimate,
 )
+from fer_core.evaluation.report import Estimate
+from fer_core.evaluation.shift import RunShift
 
+LABELS = {
+    "run_id": "net", "benchmark_accuracy": 0.8, "benchmark_ece": 0.02, "estimates": {},
+    "estimate": 0.8,
+}  # fmt: skip
+WORSE = RunShift(**LABELS, accuracy=Estimate(value=0.6, low=0.55, high=0.65))
 GOOD = Signals(
     faces=500, margin=0.04, outside=0.02, spread=0.02, loss=0.01, moved=0.1, misplaced=0.1
 )
@@ -39,11 +47,26 @@ def test_signals_within_the_limits_are_trusted():
         (replace(GOOD, loss=0.2), "estimated loss is 20 points"),
         (replace(GOOD, moved=0.4), "40% of the predictions moved to other classes"),
         (replace(GOOD, misplaced=0.5), "50% of the faces are framed differently from"),
+        (
+            replace(GOOD, contradicted=(WORSE,)),
+            r"The labels contradict the estimate: net is estimated at 80\.0% ± 4\.0 points, its "
+            r"accuracy on labelled faces is 60\.0% \[55\.0, 65\.0\]",
+        ),
     ],
 )
 def test_each_signal_can_speak_against_it(signals, reason):
     (found,) = reasons_against(signals)
     assert re.search(reason, found)
+
+
+def test_labels_contradict_an_estimate_if_the_intervals_are_apart():
+    near = WORSE.model_copy(update={"accuracy": Estimate(value=0.7, low=0.6, high=0.77)})
+    bare = WORSE.model_copy(update={"accuracy": None})
+    better = WORSE.model_copy(update={"accuracy": Estimate(value=0.95, low=0.9, high=0.97)})
+    runs = (WORSE, near, bare, better)
+    assert contradicted_by_labels(runs, 0.04) == (WORSE, better)
+    assert contradicted_by_labels(runs, 0.16) == ()
+    assert contradicted_by_labels(runs, None) == ()
 
 
 def test_the_margin_holds_for_chance_method_and_all_runs():

@@ -3,6 +3,7 @@
 import pandas as pd
 import pytest
 
+from fer_core.evaluation import shift_build
 from fer_core.evaluation.accuracy_estimates import Estimator
 from fer_core.evaluation.estimate_trust import margin_of
 from fer_core.evaluation.shift_build import build_shift, read_runs
@@ -29,3 +30,10 @@ def test_the_margin_counts_the_images_of_validation(checked):
     estimates = [run.estimate for run in report.runs]
     assert report.margin == margin_of(estimates, report.faces, 0.0, *images)
     assert report.error.sets == 1
+
+
+def test_labels_that_contradict_the_estimate_are_a_reason_against_it(checked, monkeypatch):
+    monkeypatch.setattr(shift_build, "margin_of", lambda *_: 0.01)
+    report = build_shift(toy_transfer(checked, "refuted"))  # its runs predict at random
+    assert not report.trusted
+    assert report.reasons[0].startswith("The labels contradict the estimate: ")
