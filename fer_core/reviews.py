@@ -229,17 +229,24 @@ class ReviewStore:
         """Returns every tag in use, by name."""
         return sorted({tag for review in self.reviews() for tag in review.tags})
 
-    def save_run_note(self, note: RunNote) -> None:
+    def save_run_note(self, note: RunNote, shown: RunNote | None = None) -> None:
         """Saves tags and note of a run in place of the former ones.
 
+        Args:
+            note: The new tags and note.
+            shown: Those that were shown when the change began; None replaces whatever is stored.
+
         Raises:
-            ArtifactError: If a text is too long, or the file cannot be written.
+            ArtifactError: If the stored note is no longer the shown one, a text is too long, or
+                the file cannot be written.
         """
         _check_name(note.annotator, "annotator")
         _check_texts(note.tags, note.note)
         tags = json.dumps(sorted(set(note.tags)))
         with self._writing() as connection:
             connection.execute(_RUN_NOTES)
+            if shown is not None:
+                _check_unchanged(connection, shown)
             row = (note.run_id, tags, note.note, note.annotator, _now())
             connection.execute("INSERT OR REPLACE INTO run_notes VALUES (?, ?, ?, ?, ?)", row)
 
@@ -251,12 +258,8 @@ class ReviewStore:
         """
         if not self._read("SELECT name FROM sqlite_master WHERE name = 'run_notes'"):
             return {}
-        return {
-            run_id: RunNote(run_id, tuple(json.loads(tags)), note, annotator, updated)
-            for run_id, tags, note, annotator, updated in self._read(
-                "SELECT * FROM run_notes ORDER BY run_id"
-            )
-        }
+        rows = self._read("SELECT * FROM run_notes ORDER BY run_id")
+        return {row[0]: _run_note(row) for row in rows}
 
     def save_slice(self, saved: SavedSlice) -> None:
         """Saves a slice in place of a former one of the same name.
@@ -485,6 +488,25 @@ def _check_step(
         raise ArtifactError(
             "Another image was labelled meanwhile, so this label was not saved. Label the image "
             "that is shown now."
+        )
+
+
+def _run_note(row: tuple[str, ...]) -> RunNote:
+    run_id, tags, note, annotator, updated = row
+    return RunNote(run_id, tuple(json.loads(tags)), note, annotator, updated)
+
+
+def _check_unchanged(connection: sqlite3.Connection, shown: RunNote) -> None:
+    """Checks that the stored note of a run is the one that was shown.
+
+    Raises:
+        ArtifactError: If it was changed since. Times are in seconds, so the texts count as well.
+    """
+    row = connection.execute("SELECT * FROM run_notes WHERE run_id = ?", (shown.run_id,)).fetchone()
+    if row is not None and (stored := _run_note(row)) != shown:
+        raise ArtifactError(
+            f"{stored.annotator} changed the note of {shown.run_id} meanwhile, so yours was not "
+            "saved. Read the new one, and save again."
         )
 
 

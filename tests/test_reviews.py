@@ -211,6 +211,19 @@ def test_tags_and_note_of_a_run_replace_the_former_ones(tmp_path):
         store.save_run_note(RunNote("x", tuple(map(str, range(21))), "", "anna"))
 
 
+def test_a_note_that_was_changed_meanwhile_is_not_replaced(tmp_path):
+    store = ReviewStore(tmp_path / "reviews.sqlite")
+    trained = RunNote("net-cpu-s0", ("fast",), "of its training")
+    store.save_run_note(RunNote("net-cpu-s0", (), "first", "anna"), trained)
+    shown = store.run_notes()["net-cpu-s0"]
+    message = "anna changed the note of net-cpu-s0 meanwhile, so yours was not saved"
+    with pytest.raises(ArtifactError, match=message):
+        store.save_run_note(RunNote("net-cpu-s0", (), "second", "bert"), trained)
+    assert store.run_notes()["net-cpu-s0"] == shown
+    store.save_run_note(RunNote("net-cpu-s0", (), "second", "bert"), shown)
+    assert store.run_notes()["net-cpu-s0"].note == "second"
+
+
 def test_views_are_saved_replaced_listed_and_deleted(tmp_path):
     store = ReviewStore(tmp_path / "reviews.sqlite")
     assert store.views() == []

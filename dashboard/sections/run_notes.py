@@ -1,6 +1,7 @@
 """Tags and notes of runs: the form that changes them, and the leaderboard's columns and filter."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import astuple, dataclass
 
 import pandas as pd
 import streamlit as st
@@ -8,7 +9,7 @@ import streamlit as st
 from dashboard.cache.benchmarks import Benchmark
 from dashboard.components import pickers
 from dashboard.components.text import plain
-from dashboard.state import Key
+from dashboard.state import Key, digest_of
 from fer_core.errors import FerscopeError
 from fer_core.evaluation.leaderboard import Entry
 from fer_core.evaluation.variants import differing_parameters
@@ -16,6 +17,15 @@ from fer_core.records import RunInfo
 from fer_core.reviews import NOTE_LIMIT, ReviewStore, RunNote
 
 _NAME = "annotator"
+_OUTCOME = "outcome of saving a run note"
+
+
+@dataclass(frozen=True)
+class _Outcome:
+    """Why a note was not saved, and its text; empty if it was saved."""
+
+    problem: str = ""
+    text: str = ""
 
 
 def notes(benchmark: Benchmark, infos: Sequence[RunInfo]) -> dict[str, RunNote]:
@@ -40,27 +50,54 @@ def form(benchmark: Benchmark, entry: Entry, known: Sequence[str]) -> None:
     note = notes(benchmark, [entry.info])[entry.run_id]
     if note.updated:
         st.caption(f"Changed by {plain(note.annotator)}, {note.updated}.")
-    with st.form(f"run note {entry.run_id}", border=False):
+    # another benchmark can have a run of this name, and another visitor can change its note
+    key = f"{entry.run_id} {digest_of([benchmark.directory.root, *astuple(note)])}"
+    with st.form(f"run note {key}", border=False):
         options = sorted({*known, *note.tags})
-        picked = st.multiselect(
-            "Tags", options, list(note.tags), accept_new_options=True, key=f"tags {entry.run_id}"
+        st.multiselect("Tags", options, list(note.tags), accept_new_options=True, key=f"tags {key}")
+        st.text_area("Note", note.note, max_chars=NOTE_LIMIT, key=f"note {key}")
+        name = st.session_state.get(_NAME, "anonymous")
+        st.text_input("Your name", name, max_chars=80, key="note-name")
+        st.form_submit_button(
+            "Save", icon=":material/save:", on_click=_save, args=(benchmark, note, key)
         )
-        text = st.text_area(
-            "Note", note.note, max_chars=NOTE_LIMIT, key=f"note {entry.run_id}"
-        ).strip()
-        name = st.text_input(
-            "Your name", st.session_state.get(_NAME, "anonymous"), max_chars=80, key="note-name"
-        ).strip()
-        submitted = st.form_submit_button("Save", icon=":material/save:")
-    if not submitted:
-        return
+    _show_outcome()
+
+
+def _save(benchmark: Benchmark, shown: RunNote, key: str) -> None:
+    """Saves what was entered.
+
+    It is a callback, because the form of a note that was changed meanwhile is no longer shown when
+    the page runs.
+
+    Args:
+        benchmark: The benchmark.
+        shown: The note that the form was filled with.
+        key: End of the keys of the form's widgets.
+    """
+    text = str(st.session_state[f"note {key}"]).strip()
+    name = str(st.session_state["note-name"]).strip()
+    changed = RunNote(shown.run_id, tuple(st.session_state[f"tags {key}"]), text, name)
+    outcome = _Outcome()
     try:
-        changed = RunNote(entry.run_id, tuple(picked), text, name)
-        ReviewStore.of(benchmark.directory).save_run_note(changed)
+        ReviewStore.of(benchmark.directory).save_run_note(changed, shown)
     except FerscopeError as error:
-        st.error(plain(str(error)))
+        outcome = _Outcome(str(error), text)
+    st.session_state[_OUTCOME] = outcome
+
+
+def _show_outcome() -> None:
+    """Says whether the note was saved; shows one that was not, so that it is not lost."""
+    outcome: _Outcome | None = st.session_state.pop(_OUTCOME, None)
+    if outcome is None:
         return
-    st.success("Saved.", icon=":material/check:")
+    if not outcome.problem:
+        st.success("Saved.", icon=":material/check:")
+        return
+    st.error(plain(outcome.problem))
+    if outcome.text:
+        st.caption("Your note:")
+        st.code(outcome.text, language=None, wrap_lines=True)
 
 
 def tags_of(benchmark: Benchmark, entries: Sequence[Entry]) -> dict[str, tuple[str, ...]]:
