@@ -128,14 +128,15 @@ def prepare_sources(
         options: Options of the preparation; the dataset card records them.
         folder: Folder of the prepared dataset; an earlier one there is replaced.
         name: The benchmark's name.
-        benchmark: The benchmark's folder; if it has runs on another split, nothing is replaced.
+        benchmark: The benchmark's folder; if it has runs on another split or on other images,
+            nothing is replaced.
         progress: Shows progress.
 
     Raises:
         DataError: If a class or split is empty, a source is faulty, a relabel list does not fit, or
             the folder contains other files or is being prepared.
         ArtifactError: If the folder cannot be written, the disk is full, or the benchmark has
-            runs on another split.
+            runs on another split or on other images.
     """
     relabels = check_before_reading(options, benchmark)
     parts = open_parts(sources, options, folder)
@@ -169,7 +170,7 @@ def prepare_sources(
         _write_text(partial / CARD_TEXT, card_text(card))
         info.write(partial / "benchmark.json")
         if benchmark is not None:
-            _require_no_other_runs(benchmark, info.split_hash)
+            _require_no_other_runs(benchmark, info, samples)
         parts.move_images(partial)
     return PreparedDataset.open(folder)
 
@@ -311,9 +312,9 @@ def publish_facts(dataset: PreparedDataset, benchmark: BenchmarkDir) -> None:
     Images are published only if the dataset was prepared with `ship_pictures`.
 
     Raises:
-        ArtifactError: If the benchmark exists with another split and has runs on it.
+        ArtifactError: If the benchmark has runs on another split or on other images.
     """
-    _require_no_other_runs(benchmark, dataset.info.split_hash)
+    _require_no_other_runs(benchmark, dataset.info, dataset.samples)
     write_table(benchmark.samples_path, dataset.samples)
     if (dataset.folder / COPIES).is_file():
         write_table(benchmark.copies_path, read_table(dataset.folder / COPIES, ("id", "other")))
@@ -334,14 +335,40 @@ def publish_facts(dataset: PreparedDataset, benchmark: BenchmarkDir) -> None:
     dataset.info.write(benchmark.info_path)
 
 
-def _require_no_other_runs(benchmark: BenchmarkDir, split_hash: str) -> None:
-    if benchmark.info_path.is_file() and benchmark.runs():
-        earlier = benchmark.info().split_hash
-        if earlier != split_hash:
-            raise ArtifactError(
-                f"The benchmark {benchmark.name!r} has runs on another split (hash {earlier}, this "
-                f"set {split_hash}). Prepare this set under another --name."
-            )
+def _require_no_other_runs(
+    benchmark: BenchmarkDir, info: BenchmarkInfo, samples: pd.DataFrame
+) -> None:
+    """Refuses to replace the split or the images of runs."""
+    if not benchmark.info_path.is_file() or not benchmark.runs():
+        return
+    earlier = benchmark.info()
+    if earlier.split_hash != info.split_hash:
+        other = f"another split (hash {earlier.split_hash}, this set {info.split_hash})"
+    elif (earlier.side, earlier.colour) != (info.side, info.colour):
+        other = f"other images ({_format_text(earlier)}, this set {_format_text(info)})"
+    elif count := _other_pixels(benchmark, samples):
+        other = f"other images ({count:,} of {len(samples):,} differ in their pixels)"
+    else:
+        return
+    raise ArtifactError(
+        f"The benchmark {benchmark.name!r} has runs on {other}. Prepare this set under another "
+        "--name."
+    )
+
+
+def _format_text(info: BenchmarkInfo) -> str:
+    return f"{info.side} px, {'in colour' if info.colour else 'grey'}"
+
+
+def _other_pixels(benchmark: BenchmarkDir, samples: pd.DataFrame) -> int:
+    """Returns how many images differ from those of a benchmark with the same split."""
+    if not benchmark.samples_path.is_file():
+        return 0
+    earlier = benchmark.samples()
+    if "sha1" not in earlier.columns or "sha1" not in samples.columns:
+        return 0
+    before, now = (table.set_index("id")["sha1"] for table in (earlier, samples))
+    return int((before.reindex(now.index) != now).sum())
 
 
 def _require_new_name(benchmark: BenchmarkDir) -> None:

@@ -600,6 +600,49 @@ def test_another_split_does_not_replace_a_dataset_that_runs_use(tmp_path: Path) 
     assert contents(folder) == before
 
 
+def repainted(source: ListSource, rows: tuple[int, ...]) -> ListSource:
+    """The source with other pixels in some of its images."""
+    items = list(source.items)
+    for row, image in zip(rows, noise(len(rows), seed=9, side=SIDE), strict=True):
+        items[row] = Sample(items[row].key, image, items[row].label, items[row].split)
+    return ListSource(items)
+
+
+@pytest.mark.parametrize(
+    ("source", "side", "message"),
+    [
+        (split_source(), 20, "16 px, grey, this set 20 px, grey"),
+        (ListSource(split_source().items, colour=True), SIDE, "this set 16 px, in colour"),
+        (repainted(split_source(), (2, 5)), SIDE, "2 of 12 differ in their pixels"),
+    ],
+)
+def test_other_images_of_the_same_split_are_refused_where_runs_exist(
+    tmp_path: Path, source: ListSource, side: int, message: str
+) -> None:
+    benchmark = BenchmarkDir(tmp_path / "artifacts" / "tiny")
+    publish_facts(prepared(split_source(), tmp_path / "set"), benchmark)
+    (benchmark.root / "runs" / "resnet34").mkdir(parents=True)
+    published, before = benchmark.info(), contents(tmp_path / "set")
+    refusal = rf"'tiny' has runs on other images \(.*{message}\)\. Prepare .* another --name"
+    parts, options = [SelectedSource(source)], PrepareOptions(side=side)
+    with pytest.raises(ArtifactError, match=refusal):
+        prepare_sources(parts, options, tmp_path / "set", name="tiny", benchmark=benchmark)
+    assert contents(tmp_path / "set") == before
+    other = prepare_sources(parts, options, tmp_path / "other", name="tiny")
+    assert other.info.split_hash == published.split_hash
+    with pytest.raises(ArtifactError, match=refusal):
+        publish_facts(other, benchmark)
+    assert benchmark.info() == published
+
+
+def test_images_are_not_compared_with_a_table_without_their_hashes(tmp_path: Path) -> None:
+    benchmark = BenchmarkDir(tmp_path / "artifacts" / "tiny")
+    publish_facts(prepared(split_source(), tmp_path / "set"), benchmark)
+    (benchmark.root / "runs" / "resnet34").mkdir(parents=True)
+    benchmark.samples().drop(columns="sha1").to_parquet(benchmark.samples_path)
+    publish_facts(prepared(repainted(split_source(), (2,)), tmp_path / "other"), benchmark)
+
+
 def test_another_split_is_accepted_if_no_run_exists(tmp_path: Path, publish_again) -> None:
     benchmark = BenchmarkDir(tmp_path / "artifacts" / "tiny")
     assert publish_again(benchmark) == benchmark.info().split_hash
