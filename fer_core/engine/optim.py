@@ -1,7 +1,7 @@
 """AdamW with parameter groups, its learning-rate schedule and its state by parameter name."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -11,19 +11,20 @@ from torch.optim import AdamW
 from fer_core.config import OptimConfig
 
 
-def make_optimizer(model: nn.Module, head: str, config: OptimConfig) -> AdamW:
+def make_optimizer(model: nn.Module, heads: Sequence[str], config: OptimConfig) -> AdamW:
     """Returns AdamW over all parameters that require a gradient.
 
     Biases, normalisation layers and other vectors have no weight decay. Each group's `share`
-    scales the learning rate: 1 for the classifier, `backbone_lr` for the rest. On a CUDA GPU one
+    scales the learning rate: 1 for the classifiers, `backbone_lr` for the rest. On a CUDA GPU one
     kernel updates all weights.
     """
+    prefixes = tuple(f"{head}." for head in heads)
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     for name, weight in model.named_parameters():
         if not weight.requires_grad:
             continue
         decay = config.weight_decay if weight.ndim >= 2 else 0.0
-        share = 1.0 if name.startswith(f"{head}.") else config.backbone_lr
+        share = 1.0 if name.startswith(prefixes) else config.backbone_lr
         groups.setdefault((decay, share), []).append(weight)
     return AdamW(
         [

@@ -68,7 +68,7 @@ class TrainStep:
             else None
         )
         self.averaged = None if self.average is None else AveragePairs.of(self.average, self.model)
-        self.optimizer = make_optimizer(self.model, self.spec.head, recipe.optim)
+        self.optimizer = make_optimizer(self.model, self.spec.heads, recipe.optim)
         self.prepared_optimizer = accelerator.prepare_optimizer(self.optimizer)
         self.wrapped: nn.Module = self.model
         self.forward: Callable[[Tensor], Tensor] = self.model
@@ -91,12 +91,13 @@ class TrainStep:
             hints: Add the hint loss, if there is a hint teacher.
         """
         self.hints = hints and not frozen
-        head = self.model.get_submodule(self.spec.head)
+        heads = [self.model.get_submodule(path) for path in self.spec.heads]
         if frozen != self.frozen:
             self.frozen = frozen
             for weight in self.trainable:
                 weight.requires_grad_(not frozen)
-            head.requires_grad_(True)
+            for head in heads:
+                head.requires_grad_(True)
             self.wrapped = self.accelerator.prepare_model(self.model)
             # Each step asks for mixed precision itself. With accelerate's wrapper the network
             # would round its predictions after the training, too.
@@ -107,7 +108,8 @@ class TrainStep:
         self.wrapped.train()
         if frozen:
             self.model.eval()
-            head.train()
+            for head in heads:
+                head.train()
 
     def step(self, batch: Batch, preprocessing: Preprocessing, rate: float) -> Tensor:
         """Trains on one batch.

@@ -49,7 +49,8 @@ def add_adapter(model: nn.Module, config: ModelConfig) -> None:
         ),
         model,
     )
-    model.get_submodule(spec.head).requires_grad_(True)
+    for head in spec.heads:
+        model.get_submodule(head).requires_grad_(True)
 
 
 def merge_adapters(model: nn.Module) -> nn.Module:
@@ -67,12 +68,8 @@ def merge_adapters(model: nn.Module) -> nn.Module:
 
 
 def adapter_part(state: Mapping[str, Tensor], spec: ModelSpec) -> dict[str, Tensor]:
-    """Returns the trained tensors of an adapter: its factors and the classifier."""
-    return {
-        key: value
-        for key, value in state.items()
-        if _MARK in key or key.startswith(f"{spec.head}.")
-    }
+    """Returns the trained tensors of an adapter: its factors and the classifiers."""
+    return {key: value for key, value in state.items() if _MARK in key or spec.is_head(key)}
 
 
 def base_hash(model: nn.Module, spec: ModelSpec) -> str:

@@ -23,7 +23,7 @@ def classifier_rows(
         WeightsError: If it must be kept but lacks classes.
     """
     prefix = f"{spec.head}."
-    classifier = {key: value for key, value in read.tensors.items() if key.startswith(prefix)}
+    classifier = {key: value for key, value in read.tensors.items() if spec.is_head(key)}
     rows = len(classifier[f"{prefix}weight"]) if f"{prefix}weight" in classifier else 0
     known = read.labels if len(read.labels) == rows else ()
     if head == "keep":

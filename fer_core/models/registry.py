@@ -36,6 +36,8 @@ class ModelSpec:
         cam_layer: Path of the module that Grad-CAM reads; empty if there is none. In a ViT it must
             be before the last attention block, after which patch tokens no longer reach the output.
         head: Path of the module that computes the logits; the rest is the backbone.
+        more_heads: Paths of further classifiers, as of distilled networks; the logits are then the
+            mean of all.
         min_size: Smallest input side in pixels.
         licence: Licence of the code and of the pretrained weights.
         reference: The paper.
@@ -84,6 +86,16 @@ class ModelSpec:
     inverts_ablation_cam: bool = False
     mean_pooled: bool | None = None
     timm_call: TimmCall | None = None
+    more_heads: tuple[str, ...] = ()
+
+    @property
+    def heads(self) -> tuple[str, ...]:
+        """Paths of all classifiers."""
+        return (self.head, *self.more_heads)
+
+    def is_head(self, tensor: str) -> bool:
+        """Whether a tensor of this name belongs to a classifier."""
+        return tensor.startswith(tuple(f"{head}." for head in self.heads))
 
     @property
     def inits(self) -> tuple[str, ...]:

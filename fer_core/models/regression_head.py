@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from fer_core.errors import RecipeError
 from fer_core.models.registry import ModelSpec
 
 
@@ -79,8 +80,18 @@ class TwoHeads(nn.Module):
 def add_regression_head(
     model: nn.Module, spec: ModelSpec, mean: Sequence[float] = (0.0,), std: Sequence[float] = (1.0,)
 ) -> None:
-    """Adds a regression head with one output per number in `mean` to a network, in place."""
-    model.set_submodule(spec.head, TwoHeads(classifier_of(model, spec), mean, std))
+    """Adds a regression head with one output per number in `mean` to a network, in place.
+
+    Raises:
+        RecipeError: If its classifier is a convolution.
+    """
+    classifier = classifier_of(model, spec)
+    if not isinstance(classifier, nn.Linear):
+        raise RecipeError(
+            f"{spec.title} has a convolution as classifier, beside which there can be no "
+            "regression head. Set regression=null, or choose another architecture."
+        )
+    model.set_submodule(spec.head, TwoHeads(classifier, mean, std))
 
 
 def without_regression_head(tensors: Mapping[str, Tensor], spec: ModelSpec) -> dict[str, Tensor]:
@@ -95,16 +106,29 @@ def without_regression_head(tensors: Mapping[str, Tensor], spec: ModelSpec) -> d
     }
 
 
-def classifier_of(model: nn.Module, spec: ModelSpec) -> nn.Linear:
-    """Returns the layer that computes the logits, with or without a regression head.
+def classifier_of(model: nn.Module, spec: ModelSpec) -> nn.Linear | nn.Conv2d:
+    """Returns the layer that computes the logits, the first if there are several.
 
     Raises:
-        TypeError: If it is not a linear layer.
+        TypeError: If it is neither a linear layer nor a convolution.
     """
-    head = model.get_submodule(spec.head)
+    return classifiers_of(model, spec)[0]
+
+
+def classifiers_of(model: nn.Module, spec: ModelSpec) -> tuple[nn.Linear | nn.Conv2d, ...]:
+    """Returns the layers that compute the logits, with or without a regression head.
+
+    Raises:
+        TypeError: If one is neither a linear layer nor a convolution.
+    """
+    return tuple(_classifier_at(model, path) for path in spec.heads)
+
+
+def _classifier_at(model: nn.Module, path: str) -> nn.Linear | nn.Conv2d:
+    head = model.get_submodule(path)
     classifier = head.classifier if isinstance(head, TwoHeads) else head
-    if not isinstance(classifier, nn.Linear):
-        raise TypeError(f"the classifier of {spec.key} is not a linear layer")
+    if not isinstance(classifier, nn.Linear | nn.Conv2d):
+        raise TypeError(f"the classifier {path} is neither a linear layer nor a convolution")
     return classifier
 
 

@@ -75,11 +75,11 @@ def initialise(
 
 def _adapted(spec: ModelSpec, read: WeightSource, model: nn.Module) -> WeightSource:
     """Renames and resamples tensors of another library; files of this project need no change."""
-    state, head = model.state_dict(), f"{spec.head}."
-    if _fits(state, read.tensors, head):
+    state = model.state_dict()
+    if _fits(state, read.tensors, spec):
         return read
     read = replace(read, tensors=without_common_prefix(read.tensors, state))
-    if spec.adapt is None or _fits(state, read.tensors, head):
+    if spec.adapt is None or _fits(state, read.tensors, spec):
         return read
     try:
         return replace(read, tensors=spec.adapt(read.tensors, model))
@@ -89,11 +89,11 @@ def _adapted(spec: ModelSpec, read: WeightSource, model: nn.Module) -> WeightSou
         ) from error
 
 
-def _fits(state: Mapping[str, Tensor], tensors: Mapping[str, Tensor], head: str) -> bool:
+def _fits(state: Mapping[str, Tensor], tensors: Mapping[str, Tensor], spec: ModelSpec) -> bool:
     return all(
         key in tensors and tensors[key].shape == value.shape
         for key, value in state.items()
-        if not key.startswith(head)
+        if not spec.is_head(key)
     )
 
 
@@ -108,9 +108,9 @@ def _load(
     state = model.state_dict()
     classifier, note = classifier_rows(read, spec, head, labels)
     tensors = {
-        key: value for key, value in read.tensors.items() if not key.startswith(f"{spec.head}.")
+        key: value for key, value in read.tensors.items() if not spec.is_head(key)
     } | classifier
-    names = [key for key in state if key in classifier or not key.startswith(f"{spec.head}.")]
+    names = [key for key in state if classifier or not spec.is_head(key)]
     mismatches = [
         key for key in names if key not in tensors or tensors[key].shape != state[key].shape
     ]
@@ -137,6 +137,7 @@ def _reset_head(model: nn.Module, spec: ModelSpec) -> None:
     sqrt(classes), which gives logits of several units on pretrained features. Their gradients
     damage the backbone before the classifier has learned anything.
     """
-    for module in model.get_submodule(spec.head).modules():
-        if isinstance(module, nn.Linear | nn.Conv2d):
-            module.reset_parameters()
+    for head in spec.heads:
+        for module in model.get_submodule(head).modules():
+            if isinstance(module, nn.Linear | nn.Conv2d):
+                module.reset_parameters()

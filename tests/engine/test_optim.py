@@ -22,7 +22,7 @@ def network() -> nn.Module:
 def test_vectors_have_no_weight_decay_and_the_backbone_has_its_learning_rate():
     model = network()
     config = OptimConfig(lr=1.0, weight_decay=0.1, backbone_lr=0.25)
-    optimizer = make_optimizer(model, "head", config)
+    optimizer = make_optimizer(model, ["head"], config)
     set_learning_rate(optimizer, 0.8)
     result = {
         name: (group["weight_decay"], group["lr"])
@@ -38,6 +38,15 @@ def test_vectors_have_no_weight_decay_and_the_backbone_has_its_learning_rate():
     }
 
 
+def test_every_classifier_has_the_full_learning_rate():
+    model = nn.ModuleDict({"body": nn.Linear(3, 3), "head": nn.Linear(3, 2)})
+    model["head_dist"] = nn.Linear(3, 2)
+    optimizer = make_optimizer(model, ["head", "head_dist"], OptimConfig(backbone_lr=0.25))
+    full = [group["params"] for group in optimizer.param_groups if group["share"] == 1.0]
+    expected = {*model["head"].parameters(), *model["head_dist"].parameters()}
+    assert {weight for weights in full for weight in weights} == expected
+
+
 def test_learning_rate_by_hand():
     config = OptimConfig(lr=1.0, min_lr=0.2)
     rates = [learning_rate(step, config, warmup=2, total=6) for step in range(7)]
@@ -46,13 +55,13 @@ def test_learning_rate_by_hand():
 
 def test_optimizer_state_is_restored_to_the_same_weights():
     one, other = network(), network()
-    first = make_optimizer(one, "head", OptimConfig())
+    first = make_optimizer(one, ["head"], OptimConfig())
     inputs = torch.randn(5, 3)
     for _ in range(3):
         one["head"](one["body"](inputs)).square().mean().backward()
         first.step()
         first.zero_grad()
-    second = make_optimizer(other, "head", OptimConfig())
+    second = make_optimizer(other, ["head"], OptimConfig())
     load_named_state(other, second, named_state(one, first))
     other.load_state_dict(one.state_dict())
     for model, optimizer in ((one, first), (other, second)):
@@ -66,5 +75,5 @@ def test_optimizer_state_of_another_network_is_refused():
     model = network()
     with pytest.raises(KeyError):
         load_named_state(
-            model, make_optimizer(model, "head", OptimConfig()), {"x.step": torch.ones(1)}
+            model, make_optimizer(model, ["head"], OptimConfig()), {"x.step": torch.ones(1)}
         )

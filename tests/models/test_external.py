@@ -56,16 +56,18 @@ def test_convnext_of_each_library_inverts_layer_cam(architecture, config):
 
 
 @pytest.mark.parametrize(
-    ("architecture", "head"),
+    ("architecture", "heads"),
     [
-        ("torchvision:squeezenet1_1", "classifier.1"),  # a convolution, then the mean
-        ("timm:deit_tiny_distilled_patch16_224", "head"),  # the mean of two classifiers
+        ("torchvision:squeezenet1_1", ("classifier.1",)),  # a convolution, then the mean
+        ("timm:deit_tiny_distilled_patch16_224", ("head", "head_dist")),  # the mean of two
     ],
 )
-def test_other_classifiers_than_one_linear_layer_are_found(architecture, head):
+def test_other_classifiers_than_one_linear_layer_are_found(architecture, heads):
     config = ModelConfig(architecture=architecture, image_size=64)
     spec = spec_of(config)
-    assert spec.head == head
+    assert spec.heads == heads
+    assert spec.is_head(f"{heads[-1]}.bias")
+    assert not spec.is_head(f"{heads[-1]}_norm.bias")
     assert not spec.cam_layer.startswith("classifier")
 
 

@@ -195,3 +195,45 @@ def test_new_classifiers_start_with_small_logits(architecture):
     weight = model.get_submodule("classifier").weight
     bound = weight.shape[1] ** -0.5
     assert bound / 2 < weight.abs().max() <= bound
+
+
+DISTILLED = {
+    "architecture": "timm:deit_tiny_distilled_patch16_224",
+    "image_size": 64,
+    "options": {"depth": 1},
+}
+
+
+def distilled_state(path, classes):
+    name = DISTILLED["architecture"].removeprefix("timm:")
+    donor = timm.create_model(name, num_classes=classes, img_size=64, depth=1)
+    for head in (donor.head, donor.head_dist):
+        torch.nn.init.normal_(head.weight, std=1.0)
+    save_file(donor.state_dict(), path / "model.safetensors")
+    return donor.eval()
+
+
+def test_both_classifiers_of_distilled_weights_are_replaced(tmp_path):
+    torch.manual_seed(0)
+    donor = distilled_state(tmp_path, 1000)
+    config = ModelConfig(**DISTILLED, init=f"file:{tmp_path}/model.safetensors")
+    model = build_model(config, 7)
+    initial = initialise(model, config, LABELS)
+    assert initial.notes == (
+        "a new classifier for 7 classes; that of the source for 1,000 classes is not used",
+    )
+    assert torch.equal(model.dist_token, donor.dist_token)
+    assert 0 < model.head_dist.weight.abs().max() < 1 / 192**0.5
+
+
+def test_both_classifiers_of_distilled_weights_are_kept(tmp_path):
+    torch.manual_seed(0)
+    donor = distilled_state(tmp_path, 7)
+    config = ModelConfig(**DISTILLED, init=f"file:{tmp_path}", head="keep")
+    content = {"architecture": "deit", "label_names": list(LABELS[::-1])}
+    (tmp_path / "config.json").write_text(json.dumps(content))
+    model = build_model(config, 7)
+    assert initialise(model, config, LABELS).notes == ("the classifier is kept",)
+    images = torch.rand(2, 3, 64, 64)
+    with torch.no_grad():
+        torch.testing.assert_close(model.eval()(images), donor(images).flip(1))

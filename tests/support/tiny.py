@@ -22,6 +22,20 @@ class TinyCnn(nn.Module):
         return self.head(self.drop(pooled.flatten(1)))
 
 
+class TwoHeadedCnn(nn.Module):
+    """Batch norm, and the mean of a convolution and a linear layer as logits."""
+
+    def __init__(self, classes: int) -> None:
+        super().__init__()
+        self.features = nn.Sequential(nn.Conv2d(3, 8, 4, stride=4), nn.BatchNorm2d(8), nn.ReLU())
+        self.head = nn.Conv2d(8, classes, 1)
+        self.head_dist = nn.Linear(8, classes)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        pooled = self.features(images).mean(dim=(2, 3), keepdim=True)
+        return (self.head(pooled).flatten(1) + self.head_dist(pooled.flatten(1))) / 2
+
+
 class TwoChannels(nn.Module):
     """Copies two input channels; the logits are 2 a - 3 b and b of their means a and b."""
 
@@ -72,6 +86,15 @@ def _spec(key: str, build, family: str, layer: str, **more) -> ModelSpec:
 
 if "tiny_cnn" not in architectures():
     register(_spec("tiny_cnn", _cnn, "cnn", "features"))
+    register(
+        _spec(
+            "tiny_two_heads",
+            lambda _, classes: TwoHeadedCnn(classes),
+            "cnn",
+            "features",
+            more_heads=("head_dist",),
+        )
+    )
     targets = ("attn.qkv", "attn.proj")
     register(
         _spec(

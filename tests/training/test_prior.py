@@ -7,6 +7,7 @@ import torch
 from fer_core.config import EnsembleRecipe
 from fer_core.engine.networks import load_network
 from fer_core.engine.predict import predict_logits
+from fer_core.errors import RecipeError
 from fer_core.evaluation import prior_shift
 from fer_core.evaluation.predictions import Predictions
 from fer_core.models.checkpoint import load_tensors
@@ -24,10 +25,9 @@ def toy(tmp_path_factory):
     return toy_benchmark(tmp_path_factory.mktemp("toy"), runs=0)
 
 
-def train(toy, name, **loss):
-    recipe = toy_recipe(
-        name, model={"architecture": "tiny_cnn"}, loss={"logit_adjustment": 0.5, **loss}
-    )
+def train(toy, name, model=None, **loss):
+    model = model or {"architecture": "tiny_cnn"}
+    recipe = toy_recipe(name, model=model, loss={"logit_adjustment": 0.5, **loss})
     return train_network(
         recipe, toy.dataset, toy.benchmark, TrainingBar(visible=False), TrainOptions(device="cpu")
     )
@@ -51,6 +51,33 @@ def test_the_chosen_prior_shift_changes_only_the_bias(toy, monkeypatch):
     logits = predict_logits(network.model, toy.dataset.images, network.preprocessing, rows=rows)
     saved = Predictions.read(settled.predictions_path, toy.dataset.labels).split("test")
     np.testing.assert_allclose(logits.double().softmax(1).numpy(), saved.probabilities, atol=1e-6)
+
+
+def test_every_classifier_of_a_network_gets_the_prior_shift(toy, monkeypatch):
+    logarithms = np.log(np.arange(1, 8) / 28)
+    monkeypatch.setattr(train_job, "choose_prior_shift", lambda *_: 0.35)
+    monkeypatch.setattr(train_job, "log_frequencies", lambda _: logarithms)
+    model = {"architecture": "tiny_two_heads"}  # a convolution and a linear layer
+    settled, fixed = train(toy, "both", model), train(toy, "none", model, prior="fixed")
+    first, second = (load_tensors(run.weights_path)[0] for run in (settled, fixed))
+    moved = {key: (first[key] - second[key]).numpy() for key in first}
+    moved = {key: value for key, value in moved.items() if value.any()}
+    assert set(moved) == {"head.bias", "head_dist.bias"}
+    for value in moved.values():
+        np.testing.assert_allclose(value, 0.35 * logarithms, rtol=1e-5)
+
+
+def test_a_network_that_cannot_be_shifted_is_refused_before_the_training(toy):
+    recipe = toy_recipe("fire", model={"architecture": "torchvision:squeezenet1_1"})
+    with pytest.raises(RecipeError, match=r"squeezenet1_1 .*Set loss\.prior=fixed"):
+        train_network(
+            recipe,
+            toy.dataset,
+            toy.benchmark,
+            TrainingBar(visible=False),
+            TrainOptions(device="cpu"),
+        )
+    assert not toy.benchmark.run(recipe.run_id).under_way.state_dir.exists()
 
 
 def test_the_prior_shift_is_chosen_on_validation(toy, monkeypatch):

@@ -34,7 +34,8 @@ from fer_core.files import content_hash
 from fer_core.models import build_model, check_progressive_size, spec_of, with_resolved_model
 from fer_core.models.adapters import adapter_part, add_adapter, base_hash
 from fer_core.models.checkpoint import CheckpointFolder, save_tensors
-from fer_core.models.regression_head import add_regression_head, classifier_of
+from fer_core.models.logit_shift import require_shiftable, shift_logits
+from fer_core.models.regression_head import add_regression_head
 from fer_core.models.weights import InitialWeights, initialise
 from fer_core.project import ROOT
 from fer_core.records import RunInfo
@@ -221,6 +222,8 @@ def _build(setup: _Setup, progress: Progress) -> _Components:
     base = base_hash(model, spec_of(recipe.model)) if recipe.model.lora else None
     add_adapter(model, recipe.model)
     regression = _add_regression(model, recipe, dataset)
+    if recipe.loss.prior != "fixed":
+        require_shiftable(model, spec_of(recipe.model), recipe.model.image_size)
     data, distillation = _distill(setup, train_data(recipe, dataset, regression), progress)
     names = recipe.distill.teachers if recipe.distill else ()
     teachers = {name: setup.benchmark.run(name).info().created for name in names}
@@ -306,7 +309,7 @@ def _write(
 
 
 def _apply_prior_shift(setup: _Setup, components: _Components) -> float:
-    """Chooses the prior shift's strength on validation and adds it to the classifier's bias.
+    """Chooses the prior shift's strength on validation and adds it to the classifiers' bias.
 
     Returns:
         The strength; 0 changes nothing.
@@ -322,9 +325,8 @@ def _apply_prior_shift(setup: _Setup, components: _Components) -> float:
     strength = choose_prior_shift(
         probabilities, data.validation_targets, logarithms, setup.recipe.loss.least_macro_recall
     )
-    bias = classifier_of(components.model, spec_of(setup.recipe.model)).bias
-    with torch.no_grad():
-        bias.add_(strength * torch.from_numpy(logarithms).to(bias))
+    shift = strength * torch.from_numpy(logarithms).float()
+    shift_logits(components.model, spec_of(setup.recipe.model), shift)
     return strength
 
 

@@ -113,6 +113,7 @@ def _spec(content: str) -> ModelSpec:
         layout=probed.layout,
         inverts_layer_cam=probed.inverts_layer_cam,
         inverts_ablation_cam=probed.inverts_ablation_cam,
+        more_heads=probed.more_heads,
         mean_pooled=facts.mean_pooled or not probed.prefix_tokens,
     )
 

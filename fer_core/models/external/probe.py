@@ -6,7 +6,7 @@ The network runs on the `meta` device, which computes shapes only: no memory and
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -57,6 +57,7 @@ class Probe:
         lora_targets: Suffixes of the paths of linear layers that LoRA adapts; empty for none.
         inverts_layer_cam: As in `ModelSpec`.
         inverts_ablation_cam: As in `ModelSpec`.
+        more_heads: As in `ModelSpec`.
     """
 
     head: str
@@ -68,6 +69,7 @@ class Probe:
     lora_targets: tuple[str, ...]
     inverts_layer_cam: bool = False
     inverts_ablation_cam: bool = False
+    more_heads: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -92,7 +94,14 @@ def probe(model: nn.Module, size: int, classes: int) -> Probe:
             layer or a convolution of 1 x 1.
     """
     calls, attention = _run(model, size, classes)
-    head = _head(model, calls, classes)
+    heads = _heads(model, calls, classes)
+    return replace(_parts(model, calls, attention, heads[0]), more_heads=heads[1:])
+
+
+def _parts(
+    model: nn.Module, calls: list[_Call], attention: Sequence[tuple[int, int]], head: str
+) -> Probe:
+    """Returns the parts of a network whose first classifier is known."""
     if isinstance(model.get_submodule(head), nn.Conv2d):  # its output is no map of features
         calls = calls[: [call.path for call in calls].index(head)]
     targets = _lora_targets(model)
@@ -174,17 +183,19 @@ def _recorded(model: nn.Module, calls: list[_Call]) -> Iterator[None]:
             handle.remove()
 
 
-def _head(model: nn.Module, calls: Sequence[_Call], classes: int) -> str:
+def _heads(model: nn.Module, calls: Sequence[_Call], classes: int) -> tuple[str, ...]:
+    """Returns the layers that compute logits, in the order of their calls."""
     found = [call.path for call in calls if _gives(model.get_submodule(call.path), classes)]
     linear = [path for path in found if isinstance(model.get_submodule(path), nn.Linear)]
     if not found:
         raise RecipeError(
             f"No linear layer and no convolution of 1 x 1 computes its {classes} logits."
         )
-    path = (linear or found)[0]
-    if model.get_submodule(path).bias is None:
-        raise RecipeError(f"The classifier {path} has no bias, which is not supported.")
-    return path
+    heads = tuple(dict.fromkeys(linear or found))
+    for path in heads:
+        if model.get_submodule(path).bias is None:
+            raise RecipeError(f"The classifier {path} has no bias, which is not supported.")
+    return heads
 
 
 def _gives(layer: nn.Module, classes: int) -> bool:
