@@ -92,12 +92,7 @@ def runs(benchmark: Benchmark, report: ShiftReport) -> None:
             "is left out and the rest renormalised."
         )
     if report.ranking is not None:
-        order = report.ranking
-        st.caption(
-            f"Order of the {order.runs} models against the benchmark's: Kendall's tau "
-            f"{order.tau:.2f} (95% interval {order.low:.2f} to {order.high:.2f}; 1 is the same "
-            "order, 0 none in common)."
-        )
+        st.caption(report.ranking.text)
 
 
 def _accuracy_caption(report: ShiftReport) -> str:

@@ -101,14 +101,34 @@ class OrderOfRuns(_Frozen):
 
     Attributes:
         tau: -1 (reversed) to 1 (equal).
-        low, high: 95% bootstrap interval over the images of both.
+        expected: Tau that two samples of the benchmark's test images, as large as both sets, exceed
+            with 95% probability; None in older files.
+        low, high: Older files only: an interval that did not hold, and is not shown.
         runs: Number of runs.
     """
 
     tau: float
-    low: float
-    high: float
+    expected: float | None = None
+    low: float | None = None
+    high: float | None = None
     runs: int
+
+    @property
+    def text(self) -> str:
+        """The tau, and whether chance explains that it is below 1."""
+        start = (
+            f"Order of the {self.runs} models against the benchmark's: Kendall's tau "
+            f"{self.tau:.2f} (1 is the same order, 0 none in common)."
+        )
+        if self.expected is None:
+            return start
+        compared = (
+            f"If the models were as accurate here as on the benchmark, tau would be at least "
+            f"{self.expected:.2f} with 95% probability"
+        )
+        if self.tau < self.expected:
+            return f"{start} {compared}: the order changed more than chance explains."
+        return f"{start} {compared}: chance can explain the change of the order."
 
 
 class ErrorOfEstimates(_Frozen):

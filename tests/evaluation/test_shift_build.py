@@ -1,14 +1,20 @@
 """The comparison of a benchmark with a transferred set, on small sets."""
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from fer_core.evaluation import shift_build
 from fer_core.evaluation.accuracy_estimates import Estimator
 from fer_core.evaluation.estimate_trust import margin_of
-from fer_core.evaluation.shift_build import build_shift, read_runs
+from fer_core.evaluation.predictions import SplitPredictions
+from fer_core.evaluation.shift import OrderOfRuns
+from fer_core.evaluation.shift_build import TransferredRun, build_shift, order_of_runs, read_runs
+from fer_core.labels import LabelSet
 from tests.support.builders import toy_benchmark
 from tests.support.transfers import toy_transfer
+
+LABELS = LabelSet.of(["happy", "sad"])
 
 
 @pytest.fixture(scope="module")
@@ -37,3 +43,53 @@ def test_labels_that_contradict_the_estimate_are_a_reason_against_it(checked, mo
     report = build_shift(toy_transfer(checked, "refuted"))  # its runs predict at random
     assert not report.trusted
     assert report.reasons[0].startswith("The labels contradict the estimate: ")
+
+
+def predictions(right):
+    """Returns predictions of happy faces; each is right or not."""
+    share = np.where(right, 0.9, 0.1)
+    ids = np.array([f"{index}" for index in range(len(right))], dtype=object)
+    truth = np.zeros(len(right), dtype=np.int64)
+    return SplitPredictions(LABELS, ids, truth, np.column_stack([share, 1 - share]))
+
+
+def runs_of(known, transferred):
+    """Returns runs with these results on the benchmark's test images and on the set."""
+    return [
+        TransferredRun(None, predictions(known[0]), predictions(first), predictions(second))
+        for first, second in zip(known, transferred, strict=True)
+    ]
+
+
+def drawn(accuracies, images, seed):
+    random = np.random.default_rng(seed)
+    return random.random((len(accuracies), images)) < np.array(accuracies)[:, None]
+
+
+def test_an_order_that_did_not_change_is_not_called_changed():
+    """The accuracies are 1.5 points apart, so that 200 faces change the order by chance."""
+    accuracies = 0.75 + 0.015 * np.arange(8)
+    orders = [
+        order_of_runs(runs_of(drawn(accuracies, 3000, 2 * seed), drawn(accuracies, 200, seed)))
+        for seed in range(40)
+    ]
+    assert all(-1 < order.expected < 0.6 for order in orders)
+    assert np.mean([order.tau < 1 for order in orders]) > 0.9
+    assert np.mean([order.tau < order.expected for order in orders]) <= 0.1
+
+
+def test_a_reversed_order_is_more_than_chance():
+    accuracies = 0.6 + 0.05 * np.arange(6)
+    runs = runs_of(drawn(accuracies, 2000, 0), drawn(accuracies[::-1], 500, 1))
+    order = order_of_runs(runs)
+    assert order.tau < 0 < order.expected
+    assert order.text.endswith("the order changed more than chance explains.")
+    assert order_of_runs(runs[:2]) is None
+
+
+def test_the_order_of_older_files_is_read_and_shown_without_its_interval():
+    order = OrderOfRuns.model_validate({"tau": 0.6, "low": 0.1, "high": 0.7, "runs": 5})
+    assert order.text == (
+        "Order of the 5 models against the benchmark's: Kendall's tau 0.60 (1 is the same order, 0 "
+        "none in common)."
+    )
