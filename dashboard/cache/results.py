@@ -51,7 +51,7 @@ from fer_core.evaluation.leaderboard import (
     build_leaderboard,
 )
 from fer_core.evaluation.lineage import Lineage, trace_lineage
-from fer_core.evaluation.predictions import SplitPredictions
+from fer_core.evaluation.predictions import Predictions, SplitPredictions, read_predictions
 from fer_core.evaluation.prior_shift import PriorCurves
 from fer_core.evaluation.prior_shift import prior_curves as measure_prior_curves
 from fer_core.evaluation.ranking import Doubt, Ranking, doubts_of, rank_under_doubt
@@ -63,6 +63,7 @@ from fer_core.evaluation.scope import (
 )
 from fer_core.evaluation.slices import Slice
 from fer_core.figures import tables
+from fer_core.labels import LabelSet
 
 _BOARDS = 4  # kept at once: with 300,000 samples and 12 runs each takes some 100 MB
 
@@ -173,13 +174,25 @@ def temperature(run: Run) -> float | None:
 
 
 @st.cache_resource(
+    max_entries=32, show_spinner=False, hash_funcs={Run: file_stamps("predictions_path")}
+)
+def _every_prediction(run: Run) -> Predictions:
+    """Returns a run's predictions, also those of images without a label."""
+    labelled = predictions(run)
+    shared = labelled.shared
+    if shared is None or all(shared.labelled(split) is None for split in shared.rows):
+        return labelled  # the same ones: a second copy would only fill the memory
+    return read_predictions(run.directory, LabelSet(run.info.labels), unlabelled=True)
+
+
+@st.cache_resource(
     max_entries=64, show_spinner=False, hash_funcs={Run: file_stamps("predictions_path")}
 )
 def _positions(run: Run) -> dict[str, tuple[str, int]]:
-    """Returns split and row of each sample of a run's predictions."""
+    """Returns split and row of each sample of a run's predictions, see `_every_prediction`."""
     return {
         str(sample_id): (split, row)
-        for split, part in predictions(run).splits.items()
+        for split, part in _every_prediction(run).splits.items()
         for row, sample_id in enumerate(part.ids)
     }
 
@@ -191,7 +204,8 @@ def sample_probabilities(
 
     Args:
         benchmark: The benchmark.
-        sample_id: Any of its samples; there are no predictions for training images.
+        sample_id: Any of its samples, labelled or not; there are no predictions for training
+            images.
         classes: The scored classes, in the order of the labels; all if empty.
 
     Returns:
@@ -204,7 +218,7 @@ def sample_probabilities(
         with suppress(ArtifactError):
             if (position := _positions(run).get(sample_id)) is not None:
                 split, row = position
-                raw = predictions(run).split(split).stored[row].astype(np.float64)
+                raw = _every_prediction(run).split(split).stored[row].astype(np.float64)
                 # renormalised by the scaling
                 scored = calibration.scale_confidence(raw[columns], temperature(run) or 1.0)
                 rows[run.run_id] = scored

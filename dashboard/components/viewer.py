@@ -157,7 +157,7 @@ def _heading(benchmark: Benchmark, row: pd.DataFrame) -> None:
     sample = row.iloc[0]
     labels = benchmark.info.labels
     st.markdown(f"**{plain(str(sample['id']))}**")
-    label = sample["label"] if isinstance(sample["label"], str) else ""
+    label = _label(sample)
     if label:
         colour = class_colour(label, labels) if label in labels else "#888888"
         st.html(
@@ -165,7 +165,7 @@ def _heading(benchmark: Benchmark, row: pd.DataFrame) -> None:
             f'style="background:{colour}"></span>{escape(label)}</span>'
         )
     else:
-        st.caption(f"No class: {plain(str(sample.get('excluded') or 'excluded'))}.")
+        st.caption(_why_no_label(sample))
     lines = [f"Split: {plain(str(sample['split']))}."]
     second = sample.get("second_label")
     if isinstance(second, str) and second and second != label:
@@ -176,6 +176,19 @@ def _heading(benchmark: Benchmark, row: pd.DataFrame) -> None:
         counts = ", ".join(f"{column_title(name)} {votes[name]}" for name in ordered if votes[name])
         lines.append(f"{sum(votes.values())} annotators voted: {plain(counts)}.")
     st.caption("  \n".join(lines))
+
+
+def _label(sample: pd.Series) -> str:
+    """Returns a sample's label; empty without one."""
+    return sample["label"] if isinstance(sample["label"], str) else ""
+
+
+def _why_no_label(sample: pd.Series) -> str:
+    """Returns why a sample has no label: it was excluded, or nobody labelled it."""
+    reason = sample.get("excluded")
+    if isinstance(reason, str) and reason:
+        return f"No class: {plain(reason)}."
+    return "Not labelled."
 
 
 def _links(benchmark: Benchmark, sample_id: str, *, attached: bool) -> None:
@@ -196,7 +209,7 @@ def _links(benchmark: Benchmark, sample_id: str, *, attached: bool) -> None:
 
 def _predictions(benchmark: Benchmark, row: pd.DataFrame, classes: tuple[str, ...]) -> None:
     """Shows every model's calibrated probabilities, and the annotators' votes."""
-    sample_id, label = str(row["id"].iloc[0]), row["label"].iloc[0]
+    sample_id, label = str(row["id"].iloc[0]), _label(row.iloc[0])
     scored = LabelSet.of(classes) if classes else benchmark.info.label_set
     probabilities = results.sample_probabilities(benchmark, sample_id, scored.names)
     if not probabilities:
@@ -210,12 +223,16 @@ def _predictions(benchmark: Benchmark, row: pd.DataFrame, classes: tuple[str, ..
     if votes is not None:
         rows["annotators"] = votes.distribution[0]
     rows |= {benchmark.titles[run_id]: values for run_id, values in probabilities.items()}
-    right = sum(scored.names[values.argmax()] == label for values in probabilities.values())
+    caption = "Calibrated probability of each class, one row per model"
+    if label:
+        right = sum(scored.names[values.argmax()] == label for values in probabilities.values())
+        caption += (
+            f"; the label is in bold. {right} of {len(probabilities)} models predict the label"
+        )
     chart.show(
-        predictions_heatmap(rows, scored.names, str(label)),
+        predictions_heatmap(rows, scored.names, label),
         "viewer-predictions",  # the page below may have such a chart of its own
-        f"Calibrated probability of each class, one row per model; the label is in bold. {right} "
-        f"of {len(probabilities)} models predict the label.",
+        f"{caption}.",
     )
 
 

@@ -6,7 +6,9 @@ from fer_core.artifacts import ArtifactStore
 from fer_core.evaluation.calibration import fit_temperature, scale_confidence
 from fer_core.evaluation.predictions import Predictions
 from fer_core.reviews import Review, ReviewStore
+from tests.support.builders import toy_benchmark
 from tests.support.pages import galleries, texts
+from tests.support.transfers import toy_transfer
 
 RUN = "efficientnet_lite0-cpu-s1"
 
@@ -109,6 +111,35 @@ def test_training_images_have_no_stored_predictions(open_page, toy):
     train = toy.dataset.samples.query("split == 'train'")["id"].iloc[0]
     app = open_page("explorer", toy.artifacts, toy.data, view="Samples", sample=train)
     assert "Stored predictions exist for validation and test images only" in texts(app)
+
+
+@pytest.mark.parametrize("labelled", [0.7, 0.0])
+def test_faces_that_nobody_labelled_have_their_predictions(open_page, tmp_path, labelled):
+    toy = toy_benchmark(tmp_path)
+    samples = toy_transfer(toy, labelled=labelled).samples()
+    face = samples.loc[samples["label"].isna(), "id"].iloc[-1]
+    app = open_page(
+        "explorer", toy.artifacts, toy.data,
+        benchmark="toy/transfers/mine", view="Samples", sample=face,
+    )  # fmt: skip
+    assert not app.exception
+    assert "Not labelled." in texts(app)
+    assert "No class" not in texts(app)
+    assert "Stored predictions exist" not in texts(app)
+    assert "Calibrated probability of each class, one row per model." in texts(app)
+    assert "predict the label" not in texts(app)
+    drawn = next(
+        chart.proto.spec for chart in app.get("plotly_chart") if "heatmap" in chart.proto.spec
+    )
+    stored = Predictions.read(
+        toy.benchmark.transfer("mine").run(RUN).predictions_path,
+        toy.dataset.labels,
+        unlabelled=True,
+    ).split("test")
+    raw = stored.probabilities[stored.ids.tolist().index(face)]
+    original = Predictions.read(toy.benchmark.run(RUN).predictions_path, toy.dataset.labels)
+    expected = scale_confidence(raw, fit_temperature(original.split("validation")))
+    assert f"{expected.max():.6f}"[:6] in drawn
 
 
 def test_an_unknown_sample_is_one_message(open_page, toy):
