@@ -26,7 +26,8 @@ def add_transformed_copies(
 ) -> pd.DataFrame:
     """Finds transformed copies and writes them, the leak flags, the card and the reports.
 
-    The splits stay as they are; reports are computed again from the stored predictions.
+    The splits and earlier leak flags stay as they are; reports are computed again from the stored
+    predictions.
 
     Args:
         dataset: The prepared dataset of the benchmark.
@@ -37,7 +38,8 @@ def add_transformed_copies(
         The table of pairs.
 
     Raises:
-        ArtifactError: If the benchmark has another split than the dataset, or no card.
+        ArtifactError: If the benchmark has another split than the dataset, or no card, or its
+            copies were removed when it was prepared.
     """
     info = benchmark.info()
     if info.split_hash != dataset.info.split_hash:
@@ -46,13 +48,21 @@ def add_transformed_copies(
             f"{benchmark.name!r}. Prepare it again."
         )
     card = DatasetCard.read(benchmark.card_path)
+    if card.transformed is not None and card.transformed.removed:
+        raise ArtifactError(
+            f"The transformed copies of {benchmark.name!r} were found when it was prepared, and "
+            f"copies of held-out images were removed: {COPIES} lists them. To list them without "
+            "removing any, prepare it under another --name with --transformed-copies report."
+        )
     samples = benchmark.samples()
     rows = one_of_each(samples["duplicate_group"].to_numpy())
     copies = find_transformed_copies(dataset.images, rows, progress=progress)
     pairs = copies.table(samples["id"].tolist())
     groups = leaking_groups(samples, copies.of_kind(COPY))
     original = samples["original_split"].to_numpy(dtype=object)
-    samples = samples.assign(leak=splits.leaks(groups, original))
+    # sources may tell of copies that no search finds
+    known = samples["leak"].to_numpy(dtype=bool)
+    samples = samples.assign(leak=splits.leaks(groups, original) | known)
     kinds = leaks_by_kind(samples, pairs)
     leaked = sum(kinds.values())
     info = info.model_copy(update={"leaked_test": leaked})
