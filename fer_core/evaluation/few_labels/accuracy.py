@@ -100,6 +100,26 @@ def lure(values: Floats, probability: Floats, total: int) -> tuple[Floats, Float
     return mean, weight * (unbiased - mean)
 
 
+def lure_weights(probability: Floats, total: int) -> Floats:
+    """Returns LURE's weight of each label, shape (M,), at least 0.
+
+    The weighted mean of the labels' values is LURE's estimate of the mean over all images, which
+    `lure` computes. Unlike 1 / probability, the weights allow for sampling without replacement.
+
+    Args:
+        probability: Probability of each label in sampling order, given those before it; with those
+            of unclear images, which were drawn too.
+        total: Number of images, N.
+    """
+    count = len(probability)
+    if count >= total:
+        return np.ones(count)
+    step = np.arange(1, count + 1)
+    left = total - step
+    weights = 1 + (total - count) / left * (1 / ((left + 1) * probability) - 1)
+    return np.asarray(np.maximum(weights, 0))  # below 0 by rounding only
+
+
 def _with_interval(value: Floats, variance: Floats, degrees: int) -> AccuracyEstimates:
     """Adds Wilson's interval of a proportion with the number of labels that has this variance."""
     quantile = float(stdtrit(degrees, (1 + LEVEL) / 2))

@@ -10,7 +10,7 @@ from scipy.special import stdtrit
 
 from fer_core.errors import DataError
 from fer_core.evaluation.calibration import fit_temperature
-from fer_core.evaluation.few_labels.accuracy import estimate_shares
+from fer_core.evaluation.few_labels.accuracy import estimate_shares, lure_weights
 from fer_core.evaluation.few_labels.pool import Floats, Labelled
 from fer_core.evaluation.intervals import LEVEL, interval
 from fer_core.evaluation.predictions import SplitPredictions
@@ -88,7 +88,7 @@ class _Known:
     @classmethod
     def of(cls, probabilities: Floats, labelled: Labelled) -> Self:
         clear = labelled.clear
-        weights = 1 / labelled.probability[clear]
+        weights = lure_weights(labelled.probability, len(probabilities))[clear]
         logs = np.log(np.maximum(probabilities[labelled.rows[clear]], _SMALLEST))
         return cls(logs, labelled.shares[clear], weights / weights.mean())
 

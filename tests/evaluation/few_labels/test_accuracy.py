@@ -3,7 +3,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fer_core.evaluation.few_labels.accuracy import estimate_accuracies, estimate_shares, lure
+from fer_core.evaluation.few_labels.accuracy import (
+    estimate_accuracies,
+    estimate_shares,
+    lure,
+    lure_weights,
+)
 from fer_core.evaluation.few_labels.pool import Labelled, LabelPool
 from tests.support.pools import drawn_labels, labels_of, made_up_runs
 
@@ -25,6 +30,20 @@ def test_the_estimate_is_that_of_the_published_weights(count, seed):
     expected = (published_weights(probability, 30)[:, None] * values).mean(axis=0)
     assert mean == pytest.approx(expected)
     assert deviations.mean(axis=0) == pytest.approx(np.zeros(2), abs=1e-9)
+
+
+def test_weights_are_the_published_ones_and_give_the_estimate():
+    random = np.random.default_rng(0)
+    values, probability = random.normal(size=(12, 2)), random.uniform(0.01, 0.5, 12)
+    weights = lure_weights(probability, 30)
+    assert weights == pytest.approx(published_weights(probability, 30))
+    mean, _ = lure(values, probability, 30)
+    assert (weights[:, None] * values).mean(axis=0) == pytest.approx(mean)
+
+
+def test_labels_that_were_drawn_with_equal_probability_weigh_the_same():
+    assert lure_weights(1 / (30 - np.arange(12)), 30) == pytest.approx(np.ones(12))
+    assert lure_weights(np.full(30, 0.5), 30) == pytest.approx(np.ones(30))
 
 
 def test_the_estimate_is_unbiased_over_all_samples_of_an_adaptive_design():

@@ -105,6 +105,23 @@ def test_a_calibrated_run_without_validation_gains_nothing():
     assert result.gain.low < 0.005
 
 
+def test_the_order_of_labels_drawn_with_equal_probability_does_not_matter():
+    """Of 60 images 50 are drawn: the last with probability 1/11, which is no reason to weigh less.
+
+    An unclear label counts as drawn.
+    """
+    probabilities, truth = tripled(images=60)
+    rows, chance = np.arange(50), 1 / (60 - np.arange(50))
+    shares = np.eye(3)[truth[rows]]
+    shares[20] = 0
+    first, second = (
+        adjust_to_set("mine", probabilities, Labelled(rows[order], shares[order], chance), None)
+        for order in (slice(None), slice(None, None, -1))
+    )
+    assert first.gain.value == pytest.approx(second.gain.value)
+    assert first.temperature.value == second.temperature.value
+
+
 def test_few_labels_are_refused():
     message = "Temperature and class shares need 20 clear labels; there are 19."
     with pytest.raises(DataError, match=f"^{re.escape(message)}$"):
