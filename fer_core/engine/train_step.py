@@ -106,10 +106,19 @@ class TrainStep:
             compiled = self.recipe.train.compile
             self.forward = torch.compile(self.wrapped, dynamic=False) if compiled else self.wrapped
         self.wrapped.train()
+        if self.recipe.model.lora is not None:
+            self._fix_statistics()
         if frozen:
             self.model.eval()
             for head in heads:
                 head.train()
+
+    def _fix_statistics(self) -> None:
+        """Keeps running statistics of an adapter's base, which is not saved with it."""
+        for name, module in self.model.named_modules():
+            statistics = getattr(module, "running_mean", None)
+            if statistics is not None and not self.spec.is_head(f"{name}."):
+                module.eval()
 
     def step(self, batch: Batch, preprocessing: Preprocessing, rate: float) -> Tensor:
         """Trains on one batch.

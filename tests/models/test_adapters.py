@@ -5,13 +5,16 @@ import shutil
 import numpy as np
 import pytest
 import torch
+from accelerate import Accelerator
 
 from fer_core.artifacts import write_table
 from fer_core.config import LoraConfig, ModelConfig, load_recipe
 from fer_core.engine.networks import load_network
 from fer_core.engine.onnx_graph import graph_copy
 from fer_core.engine.predict import predict_logits
+from fer_core.engine.train_step import TrainStep
 from fer_core.errors import DataError, RecipeError, WeightsError
+from fer_core.evaluation.predictions import Predictions
 from fer_core.models import build_model, spec_of
 from fer_core.models.adapters import adapter_part, add_adapter, base_hash
 from fer_core.models.checkpoint import half_precision, load_tensors
@@ -101,12 +104,37 @@ def test_a_saved_adapter_gives_the_same_outputs(toy):
     network = load_network(run, toy.dataset.format)
     rows = toy.dataset.rows("test")
     logits = predict_logits(network.model, toy.dataset.images, network.preprocessing, rows=rows)
-    from fer_core.evaluation.predictions import Predictions
-
     saved = Predictions.read(run.predictions_path, toy.dataset.labels).split("test")
     np.testing.assert_allclose(
         torch.softmax(logits.double(), 1).numpy(), saved.probabilities, atol=1e-6
     )
+
+
+def test_batch_statistics_of_the_base_stay_fixed():
+    recipe = toy_recipe("adapter", model=config(architecture="tiny_two_heads").model_dump())
+    torch.manual_seed(0)
+    model = build_model(recipe.model, 7)
+    add_adapter(model, recipe.model)
+    step = TrainStep(model, recipe, torch.ones(7), Accelerator(cpu=True))
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    for frozen in (True, False):
+        step.set_phase(frozen=frozen, hints=False)
+        model(torch.rand(8, 3, 32, 32))
+    assert all(torch.equal(before[key], value) for key, value in model.state_dict().items())
+    assert model.proj.training  # dropout of the adapter and of the base stays on
+
+
+def test_an_adapter_of_a_network_with_batch_statistics_is_saved_as_evaluated(toy):
+    train(toy, "base", model={"architecture": "tiny_two_heads"})
+    model = {"architecture": "tiny_two_heads", "init": "run:toy/base-cpu-s0", "lora": {"rank": 2}}
+    run = train(toy, "adapter", model=model, optim={"lr": 0.05})
+    tensors, _ = load_tensors(run.weights_path)
+    assert {key.partition(".")[0] for key in tensors} == {"proj", "head", "head_dist"}
+    network = load_network(run, toy.dataset.format)
+    rows = toy.dataset.rows("test")
+    logits = predict_logits(network.model, toy.dataset.images, network.preprocessing, rows=rows)
+    saved = Predictions.read(run.predictions_path, toy.dataset.labels).split("test")
+    np.testing.assert_allclose(logits.double().softmax(1).numpy(), saved.probabilities, atol=1e-6)
 
 
 def test_an_adapter_cannot_initialise_a_network(toy):

@@ -23,17 +23,18 @@ class TinyCnn(nn.Module):
 
 
 class TwoHeadedCnn(nn.Module):
-    """Batch norm, and the mean of a convolution and a linear layer as logits."""
+    """Batch norm, a layer for LoRA, and the mean of a convolution and a linear layer as logits."""
 
     def __init__(self, classes: int) -> None:
         super().__init__()
         self.features = nn.Sequential(nn.Conv2d(3, 8, 4, stride=4), nn.BatchNorm2d(8), nn.ReLU())
+        self.proj = nn.Linear(8, 8)
         self.head = nn.Conv2d(8, classes, 1)
         self.head_dist = nn.Linear(8, classes)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        pooled = self.features(images).mean(dim=(2, 3), keepdim=True)
-        return (self.head(pooled).flatten(1) + self.head_dist(pooled.flatten(1))) / 2
+        pooled = self.proj(self.features(images).mean(dim=(2, 3)))
+        return (self.head(pooled[..., None, None]).flatten(1) + self.head_dist(pooled)) / 2
 
 
 class TwoChannels(nn.Module):
@@ -93,6 +94,7 @@ if "tiny_cnn" not in architectures():
             "cnn",
             "features",
             more_heads=("head_dist",),
+            lora_targets=("proj",),
         )
     )
     targets = ("attn.qkv", "attn.proj")
