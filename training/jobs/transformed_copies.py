@@ -54,33 +54,47 @@ def add_transformed_copies(
             f"copies of held-out images were removed: {COPIES} lists them. To list them without "
             "removing any, prepare it under another --name with --transformed-copies report."
         )
-    samples = benchmark.samples()
+    samples = dataset.samples
     rows = one_of_each(samples["duplicate_group"].to_numpy())
     copies = find_transformed_copies(dataset.images, rows, progress=progress)
     pairs = copies.table(samples["id"].tolist())
     groups = leaking_groups(samples, copies.of_kind(COPY))
-    original = samples["original_split"].to_numpy(dtype=object)
+    leak = splits.leaks(groups, samples["original_split"].to_numpy(dtype=object))
     # sources may tell of copies that no search finds
-    known = samples["leak"].to_numpy(dtype=bool)
-    samples = samples.assign(leak=splits.leaks(groups, original) | known)
+    known = benchmark.samples().set_index("id")["leak"].reindex(samples["id"]).to_numpy(dtype=bool)
+    samples = samples.assign(leak=leak | known)
     kinds = leaks_by_kind(samples, pairs)
-    leaked = sum(kinds.values())
-    info = info.model_copy(update={"leaked_test": leaked})
-    card = card.model_copy(
-        update={
-            "leaked_test": leaked,
-            "leaks": kinds,
-            "transformed": copies_card(pairs, samples, removed=False),
-        }
-    )
-    write_table(benchmark.copies_path, pairs)
-    write_table(dataset.folder / COPIES, pairs)
-    write_table(benchmark.samples_path, samples)
-    card.write(benchmark.card_path)
-    with atomic_path(benchmark.card_text_path) as temporary:
-        temporary.write_text(card_text(card), encoding="utf-8")
-    info.write(benchmark.info_path)
+    facts = {
+        "leaked_test": sum(kinds.values()),
+        "leaks": kinds,
+        "transformed": copies_card(pairs, samples, removed=False),
+    }
+    # into the prepared set, too, because it is packed and published again
+    _write(BenchmarkDir(dataset.folder), samples, pairs, card.model_copy(update=facts))
+    _write(benchmark, samples, pairs, card.model_copy(update=facts))
     return pairs
+
+
+def _write(
+    target: BenchmarkDir, found: pd.DataFrame, pairs: pd.DataFrame, card: DatasetCard
+) -> None:
+    """Writes the results to a benchmark, or to its prepared set, which has equal file names.
+
+    Args:
+        target: The folder.
+        found: Samples whose column `leak` is written.
+        pairs: Transformed copies.
+        card: The card.
+    """
+    samples = target.samples()
+    leak = found.set_index("id")["leak"].reindex(samples["id"]).to_numpy(dtype=bool)
+    write_table(target.copies_path, pairs)
+    write_table(target.samples_path, samples.assign(leak=leak))
+    card.write(target.card_path)
+    with atomic_path(target.card_text_path) as temporary:
+        temporary.write_text(card_text(card), encoding="utf-8")
+    info = target.info().model_copy(update={"leaked_test": card.leaked_test})
+    info.write(target.info_path)
 
 
 def refresh_reports(runs: Sequence[RunDir], samples: pd.DataFrame) -> list[str]:

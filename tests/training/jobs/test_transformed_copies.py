@@ -2,15 +2,18 @@
 
 import shutil
 
+import numpy as np
 import pandas as pd
 import pytest
 
-from fer_core.artifacts import BenchmarkDir
+from fer_core.artifacts import COPIES, BenchmarkDir
 from fer_core.data.card import DatasetCard
+from fer_core.data.packing import pack, unpack
+from fer_core.data.prepare import publish_facts
 from fer_core.data.prepared import PreparedDataset
 from fer_core.data.progress import silent
 from fer_core.data.transformed_copies.summary import CopiesCard
-from fer_core.data.transformed_copies.table import TransformedCopies
+from fer_core.data.transformed_copies.table import COLUMNS, COPY, TransformedCopies
 from fer_core.errors import ArtifactError
 from fer_core.evaluation.report import Report
 from training.jobs import transformed_copies
@@ -106,3 +109,37 @@ def test_earlier_leaks_stay_leaks(benchmark, dataset):
     card = DatasetCard.read(benchmark.card_path)
     assert benchmark.info().leaked_test == card.leaked_test == leaked
     assert card.leaks["same person, scene or source"] == 2
+
+
+@pytest.fixture
+def pair(dataset, monkeypatch) -> tuple[str, str]:
+    """The only pair that the search finds: a training and a test image without duplicates."""
+    table = dataset.samples
+    clean = table["duplicate_group"] < 0
+    rows = [int(np.argmax(clean & (table["split"] == split))) for split in ("train", "test")]
+    facts = {name: [1.0] for name in COLUMNS[2:]} | {"kind": [COPY], "mirrored": [True]}
+    found = TransformedCopies(np.array([rows]), pd.DataFrame(facts))
+    monkeypatch.setattr(transformed_copies, "find_transformed_copies", lambda *_, **__: found)
+    return tuple(table["id"].iloc[rows])
+
+
+def test_the_results_are_packed_and_published_again(benchmark, dataset, pair, tmp_path):
+    add_transformed_copies(dataset, benchmark, silent)
+    again = unpack(pack(PreparedDataset.open(dataset.folder), tmp_path / "p"), tmp_path / "again")
+    assert bool(again.samples.set_index("id").loc[pair[1], "leak"])
+    other = BenchmarkDir(tmp_path / "other" / "toy")
+    publish_facts(again, other)
+    names = ["samples.parquet", COPIES, "card.json", "CARD.md", "benchmark.json"]
+    for name in names:
+        assert (other.root / name).read_bytes() == (benchmark.root / name).read_bytes(), name
+
+
+def test_rows_of_the_benchmark_may_be_in_another_order(benchmark, dataset, pair):
+    """As if its table came from another version; images are in the order of the prepared set."""
+    turned = benchmark.samples().iloc[::-1].reset_index(drop=True)
+    turned.to_parquet(benchmark.samples_path)
+    pairs = add_transformed_copies(dataset, benchmark, silent)
+    assert (pairs["id"].iloc[0], pairs["other"].iloc[0]) == pair
+    for table in (benchmark.samples(), PreparedDataset.open(dataset.folder).samples):
+        assert bool(table.set_index("id").loc[pair[1], "leak"])
+        assert table["leak"].sum() == turned["leak"].sum() + 1
