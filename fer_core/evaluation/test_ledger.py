@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from scipy.special import ndtri
 
 from fer_core.evaluation.intervals import LEVEL
-from fer_core.evaluation.lineage import FindRun, trace_lineage
+from fer_core.evaluation.lineage import VANISHED, FindRun, trace_lineage
 from fer_core.evaluation.report import Estimate
 from fer_core.records import RunInfo
 
@@ -23,8 +23,8 @@ class LineageReadings:
         by_itself: Readings by the run itself, with earlier trainings of its id.
         by_run: Readings by run id: the run, what it was made from, and the ensembles that it is a
             member of, as far as they belong to the same benchmark.
-        unknown: Ids of ancestors of the same benchmark that are gone, so that their readings are
-            not counted.
+        unknown: Ids of ancestors of the same benchmark that are gone, so that their readings or
+            those of their own ancestors are not counted; sorted.
     """
 
     by_itself: int
@@ -49,17 +49,16 @@ def lineage_readings(
         find: Looks up ancestors.
     """
     lineage = trace_lineage(info, benchmark, find)
-    ids = {node.name for node in lineage.ancestors.values() if node.benchmark == benchmark}
+    nodes = [node for node in lineage.ancestors.values() if node.benchmark == benchmark]
+    # a retrained run keeps its own readings, but what it was made from before is not known
+    unknown = {node.name for node in nodes if node.status in VANISHED}
     by_run = {info.run_id: info.own_test_readings}
-    unknown = []
-    for run_id in sorted(ids - {info.run_id}):
+    for run_id in sorted({node.name for node in nodes} - {info.run_id}):
         ancestor = find(benchmark, run_id)
-        if ancestor is None:
-            unknown.append(run_id)
-        else:
+        if ancestor is not None:
             by_run[run_id] = ancestor.own_test_readings
     by_run |= {run.run_id: run.own_test_readings for run in runs if info.run_id in run.members}
-    return LineageReadings(info.own_test_readings, by_run, tuple(unknown))
+    return LineageReadings(info.own_test_readings, by_run, tuple(sorted(unknown)))
 
 
 def bonferroni_factor(readings: int) -> float:

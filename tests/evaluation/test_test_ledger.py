@@ -64,6 +64,18 @@ def test_an_ancestor_that_is_gone_is_named():
     assert of_student.count == 5
 
 
+def test_an_ancestor_that_was_retrained_is_counted_and_named():
+    earlier = run("pupil", 1, 3, teachers={"teacher": "2025-12-24T00:00:00"})
+    assert readings(earlier).by_run == {"pupil": 1, "teacher": 2}
+    assert readings(earlier).unknown == ("teacher",)  # what it was made from before is not known
+
+
+def test_a_run_that_started_from_an_earlier_training_of_itself_names_it():
+    again = run("teacher", 2, 1, init="checkpoint", init_source="run toy/teacher")
+    assert readings(again).by_run == {"teacher": 2, "both": 4}
+    assert readings(again).unknown == ("teacher",)
+
+
 def test_a_run_without_a_ledger_has_read_test_once():
     assert run("old", 0, 1).own_test_readings == 1
 
