@@ -5,6 +5,7 @@ The key is the content of the upload and the weight files behind the runs.
 
 import io
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import streamlit as st
@@ -36,34 +37,66 @@ def video_detector() -> "FaceDetector":
     return CenterFaceDetector(DetectionSettings(side=VIDEO_SIDE, max_tiles=0))
 
 
+@dataclass
+class _Kept:
+    """The table of a video's predictions, or why there is none; None before it is computed."""
+
+    table: "pd.DataFrame | str | None" = None
+
+
 @st.cache_resource(
     max_entries=2,
     ttl=1800,
     show_spinner=False,
     hash_funcs={Benchmark: inference.all_weight_stamps},
 )
+def _kept(
+    benchmark: Benchmark,
+    run_ids: tuple[str, ...],
+    upload: tuple[bytes, str],
+    settings: tuple[float, float],
+) -> _Kept:
+    return _Kept()
+
+
 def predictions(
     benchmark: Benchmark,
     run_ids: tuple[str, ...],
     upload: tuple[bytes, str],
     settings: tuple[float, float],
-    _progress: Callable[[float], object],
+    progress: Callable[[float], object],
 ) -> "pd.DataFrame | str":
     """Returns the table of a video's predictions, or the reason why there is none.
+
+    It is computed outside the cached function: Streamlit would repeat the calls of `progress` on
+    each later run, when the progress bar no longer exists.
 
     Args:
         benchmark: The benchmark.
         run_ids: The runs.
         upload: The file's bytes and name.
         settings: Seconds between frames, and the time constant of the smoothing.
-        _progress: Called with the share that is done, 0 to 1.
+        progress: Called with the share that is done, 0 to 1.
     """
+    kept = _kept(benchmark, run_ids, upload, settings)
+    if kept.table is None:
+        kept.table = _predict(benchmark, run_ids, upload, settings, progress)
+    return kept.table
+
+
+def _predict(
+    benchmark: Benchmark,
+    run_ids: tuple[str, ...],
+    upload: tuple[bytes, str],
+    settings: tuple[float, float],
+    progress: Callable[[float], object],
+) -> "pd.DataFrame | str":
     from fer_core.predictor.video import VideoOptions, predict_video
 
     def shown(items: Iterable[Any], length: int, title: str) -> Iterator[Any]:
         for count, item in enumerate(items, start=1):
             yield item
-            _progress(min(1.0, count / max(1, length)))
+            progress(min(1.0, count / max(1, length)))
 
     every, smooth = settings
     try:

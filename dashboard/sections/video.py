@@ -1,5 +1,10 @@
 """A video's predictions over time: timeline, changes, and the frame of a moment."""
 
+from collections.abc import Sequence
+from functools import partial
+from hashlib import sha256
+from pathlib import Path
+
 import altair as alt
 import pandas as pd
 import streamlit as st
@@ -9,9 +14,10 @@ from dashboard.cache.benchmarks import Benchmark
 from dashboard.components import download
 from dashboard.components.chart import values
 from dashboard.components.columns import percent_column
-from dashboard.components.text import plain
+from dashboard.state import digest_of
 from fer_core.csv_text import csv_text
 from fer_core.data.faces import DetectedFace
+from fer_core.data.imaging import printable_name
 from fer_core.figures.boxes import BoxLabel, draw_boxes
 from fer_core.figures.palette import class_colour
 from fer_core.predictor.table import TOO_SMALL, prediction_changes
@@ -20,21 +26,53 @@ _NO_FACE = "no face"
 _SELECT = "moment"
 
 
-def timeline(benchmark: Benchmark, table: pd.DataFrame) -> int | None:
-    """Shows each model's predictions for each person over time; returns the clicked frame's number.
+def timeline(benchmark: Benchmark, table: pd.DataFrame, upload: tuple[bytes, str]) -> int | None:
+    """Shows each model's predictions for each person over time, and a picker of a frame.
+
+    Returns:
+        Number of the frame that was clicked or picked last; None without one.
+    """
+    # what was picked belongs to one video: another one has other frames
+    key = digest_of([benchmark.directory.root, upload[1], sha256(upload[0]).hexdigest()])
+    rows = _rows(benchmark, table)
+    clicked, picker = f"timeline-{key}", f"picked-frame-{key}"
+    st.altair_chart(
+        _chart(rows, benchmark.info.labels),
+        on_select=partial(_follow_click, clicked, picker),
+        selection_mode=[_SELECT],
+        key=clicked,
+        alt="Predictions of each model for each person over time",
+    )
+    values(lambda: rows, "timeline")
+    frames = sorted({int(frame) for frame in rows["frame"]})
+    if st.session_state.get(picker) not in frames:  # fewer frames per second are left
+        st.session_state[picker] = None
+    return st.selectbox("Or pick a frame", frames, key=picker)
+
+
+def _follow_click(clicked: str, picker: str) -> None:
+    """Moves the picker to the clicked frame; the chart keeps its selection after a pick."""
+    points = st.session_state[clicked]["selection"].get(_SELECT, [])
+    st.session_state[picker] = int(points[0]["frame"]) if points else None
+
+
+def _rows(benchmark: Benchmark, table: pd.DataFrame) -> pd.DataFrame:
+    """Returns the table of the timeline.
 
     Each line is a person and a model, so that the models' predictions for a person are neighbours.
     """
-    labels = benchmark.info.labels
     rows = table[["seconds", "frame", "face", "run", "confidence"]].copy()
     rows["prediction"] = table[_column(table)].fillna(_NO_FACE)
     rows["person"] = [_NO_FACE if pd.isna(face) else f"person {face + 1}" for face in rows["face"]]
     rows["model"] = rows["run"].map(benchmark.titles)
     several = rows["run"].nunique() > 1
     rows["line"] = rows["person"] + (" · " + rows["model"] if several else "")
-    rows = rows.astype({"seconds": float, "frame": int}).drop(columns=["face", "run"])
+    return rows.astype({"seconds": float, "frame": int}).drop(columns=["face", "run"])
+
+
+def _chart(rows: pd.DataFrame, labels: Sequence[str]) -> alt.Chart:
     colours = [class_colour(label, labels) for label in labels] + ["#DDDDDD"]
-    chart = (
+    return (
         alt.Chart(rows)
         .mark_tick(thickness=4, size=22)
         .encode(
@@ -52,18 +90,6 @@ def timeline(benchmark: Benchmark, table: pd.DataFrame) -> int | None:
         .properties(height=alt.Step(26))
         .add_params(alt.selection_point(name=_SELECT, fields=["frame"], on="click", nearest=True))
     )  # fmt: skip
-    event = st.altair_chart(
-        chart,
-        on_select="rerun",
-        selection_mode=[_SELECT],
-        key="timeline",
-        alt="Predictions of each model for each person over time",
-    )
-    values(lambda: rows, "timeline")
-    points = event.get("selection", {}).get(_SELECT, [])
-    frames = sorted({int(frame) for frame in rows["frame"]})
-    picked = st.selectbox("Or pick a frame", frames, index=None, key="picked-frame")
-    return int(points[0]["frame"]) if points else picked
 
 
 def moment(
@@ -118,8 +144,13 @@ def offer_table(table: pd.DataFrame, name: str) -> None:
     download.button(
         "Download the table (csv)",
         lambda: csv_text(table, "%.6g"),
-        f"{plain(name).rpartition('.')[0] or 'video'}.csv",
+        f"{_stem(name)}.csv",
     )
+
+
+def _stem(name: str) -> str:
+    """Returns an uploaded file's name for a download, without its ending and its folders."""
+    return Path(printable_name(Path(name.replace("\\", "/")).stem or "video")).name
 
 
 def _column(table: pd.DataFrame) -> str:

@@ -67,7 +67,7 @@ if table["frame"].nunique() == cache.MAX_FRAMES:
     )
 if table["face"].isna().all():
     st.warning("No face was detected in any frame.")
-selected = video.timeline(benchmark, table)
+selected = video.timeline(benchmark, table, upload)
 if selected is None:
     st.caption("Click a moment to see its frame.")
 else:

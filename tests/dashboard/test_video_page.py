@@ -3,11 +3,15 @@
 import io
 
 import numpy as np
+import pandas as pd
 import pytest
+import streamlit as st
 from PIL import Image
 
 from dashboard.cache import benchmarks, live
 from dashboard.cache import video as cache
+from dashboard.components import download
+from dashboard.sections import video
 from dashboard.sections.live import LiveFaces
 from fer_core.predictor import Predictor
 from tests.support.candidates import write_efficiency
@@ -36,6 +40,67 @@ def test_the_video_page_shows_a_timeline_and_the_table(toy, open_page, monkeypat
     app.file_uploader(key="video").set_value([("notes.mp4", b"text", "video/mp4")]).run()
     assert not app.exception
     assert any("cannot be read as a video" in error.value for error in app.error)
+
+
+def clicks(monkeypatch, app, *frames):
+    """Lets the timeline report a click on a frame, as the browser does before the page runs."""
+    chart = st.altair_chart
+
+    def clicked(*args, on_select, key, **options):
+        if frames:
+            points = [{"frame": frame} for frame in frames]
+            st.session_state[key] = {"selection": {"moment": points}}
+            on_select()
+            del st.session_state[key]
+        return chart(*args, on_select=on_select, key=key, **options)
+
+    monkeypatch.setattr(st, "altair_chart", clicked)
+    app.run()
+    monkeypatch.setattr(st, "altair_chart", chart)
+    assert not app.exception
+
+
+def frame_picker(app):
+    (picker,) = [box for box in app.selectbox if box.label == "Or pick a frame"]
+    return picker
+
+
+def shown_frames(app):
+    return [image.proto.imgs[0].caption.partition(",")[0] for image in app.get("image")]
+
+
+def test_the_last_of_click_and_pick_chooses_the_frame(toy, open_page, monkeypatch, clip):
+    monkeypatch.setattr(cache, "video_detector", QuarterDetector)
+    app = open_page("video", toy.artifacts)
+    app.file_uploader(key="video").set_value([("clip.avi", clip, "video/avi")]).run()
+    clicks(monkeypatch, app, 2)
+    assert shown_frames(app) == ["Frame 2"]
+    frame_picker(app).set_value(7).run()
+    assert not app.exception
+    assert shown_frames(app) == ["Frame 7"]
+    clicks(monkeypatch, app, 3)
+    assert shown_frames(app) == ["Frame 3"]
+    assert frame_picker(app).value == 3
+    app.file_uploader(key="video").set_value([("clip.avi", clip + b" ", "video/avi")]).run()
+    assert not app.exception
+    assert shown_frames(app) == []
+    assert frame_picker(app).value is None
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("my_clip (1).avi", "my_clip (1).csv"),
+        ("C:\\films\\a.b.mp4", "a.b.csv"),
+        ("../../x.gif", "x.csv"),
+        ("", "video.csv"),
+    ],
+)
+def test_the_table_is_named_after_the_video(monkeypatch, name, expected):
+    offered = []
+    monkeypatch.setattr(download, "button", lambda *arguments: offered.append(arguments[-1]))
+    video.offer_table(pd.DataFrame({"frame": [0]}), name)
+    assert offered == [expected]
 
 
 def test_the_live_page_starts_with_the_fastest_measured_run(toy, benchmark_copy):
