@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 
 import numpy as np
 import streamlit as st
@@ -39,6 +40,17 @@ PER_ROW = 4
 PREDICTED = "predicted class"
 NEIGHBOURS = 8
 _SHOWN = 320
+_SLIDERS_OF = "face of the sliders"
+
+
+def reset_for_another_face(face: PickedFace) -> None:
+    """Resets every slider if another face is shown than in the last run."""
+    source = face.source
+    index = next(n for n, crop in enumerate(source.crops) if crop is face.crop)
+    shown = (source.picture.size, sha256(source.picture.tobytes()).hexdigest(), index)
+    if st.session_state.get(_SLIDERS_OF, shown) != shown:
+        _reset()
+    st.session_state[_SLIDERS_OF] = shown
 
 
 def crop_sliders(face: PickedFace) -> CropSquare:
@@ -375,7 +387,10 @@ def _slider(name: str, label: str, bounds: tuple[float, float, float], help_text
     """Shows a slider; `bounds` are its lowest, highest and initial value."""
     low, high, initial = map(float, bounds)
     step = 1.0 if high - low > 10 else 0.01
-    return float(st.slider(label, low, high, initial, step, key=f"whatif-{name}", help=help_text))
+    key = f"whatif-{name}"
+    if key not in st.session_state:  # written, so that the browser moves a slider that was reset
+        st.session_state[key] = initial
+    return float(st.slider(label, low, high, step=step, key=key, help=help_text))
 
 
 def _reset() -> None:

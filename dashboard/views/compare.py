@@ -51,6 +51,7 @@ if not with_faces:
     st.stop()
 
 face, cards = pick_face(benchmark, with_faces)
+compare.reset_for_another_face(face)
 with st.expander(
     "Change the face: crop, light, occlusion",
     icon=":material/tune:",

@@ -106,6 +106,29 @@ def test_sliders_change_the_face_and_reset(compare):
     assert verdicts(app) == before
 
 
+def test_sliders_start_anew_for_another_face(open_page, toy, detector):
+    detector(DetectedFace(60, 60, 150, 150, 1.0), DetectedFace(10, 10, 80, 80, 0.5))
+    app = open_page("compare", toy.artifacts)
+
+    def move():
+        app.slider(key="whatif-zoom").set_value(2.0)
+        app.slider(key="whatif-change-brightness").set_value(-0.5).run()
+
+    def values():
+        assert not app.exception
+        return [app.slider(key=f"whatif-{name}").value for name in ("zoom", "change-brightness")]
+
+    move()
+    assert values() == [2.0, -0.5]
+    app.slider(key="unsure").set_value(10).run()
+    assert values() == [2.0, -0.5]  # the face is the same
+    app.button_group(key="which").set_value(1).run()
+    assert values() == [1.0, 0.0]
+    move()
+    app.button_group(key="example").set_value("angry").run()
+    assert values() == [1.0, 0.0]
+
+
 def test_a_picture_without_a_face_has_no_predictions_until_the_region_is_picked(
     open_page, toy, detector
 ):
