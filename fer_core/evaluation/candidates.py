@@ -11,7 +11,7 @@ from fer_core.errors import ArtifactError, FerscopeError
 from fer_core.evaluation.efficiency import Efficiency
 from fer_core.evaluation.leaderboard import RunSource, check_matches_report, comparable_runs
 from fer_core.evaluation.licences import weight_licences
-from fer_core.evaluation.predictions import SplitPredictions, read_predictions
+from fer_core.evaluation.predictions import Predictions, SplitPredictions, read_predictions
 from fer_core.evaluation.report import Report, SplitMetrics
 from fer_core.evaluation.seeds import seed_spreads
 from fer_core.records import BenchmarkInfo, shown_titles
@@ -150,6 +150,7 @@ def read_candidates(
 def _candidate(run: RunSource, runs: Sequence[RunSource], first: Sequence[Candidate]) -> Candidate:
     predictions = run.load()
     check_matches_report(run.directory, predictions, run.report)
+    _check_has_validation(run, predictions)
     validation, test = predictions.split("validation"), predictions.split("test")
     for other in first:  # all are in the sample order of the first
         validation = validation.aligned_with(other.validation)
@@ -170,6 +171,21 @@ def _candidate(run: RunSource, runs: Sequence[RunSource], first: Sequence[Candid
         licences=weight_licences(run.info, infos.get),
         has_model=abilities_of(run.directory, run.info).predicts,
     )
+
+
+def _check_has_validation(run: RunSource, predictions: Predictions) -> None:
+    """Checks that images apart from the fit and from test can choose thresholds.
+
+    A run that was adapted to a set has none: earlier versions stored its test images as validation,
+    with which no other run could be aligned.
+    """
+    origin = run.directory.origin
+    adapted = origin is not None and not origin.predictions_path.is_file()
+    if adapted or "validation" not in predictions.splits:
+        raise ArtifactError(
+            "it has no validation predictions, which the verdict is chosen by. Compare it on the "
+            "Leaderboard."
+        )
 
 
 def _device(efficiency: Efficiency) -> str:

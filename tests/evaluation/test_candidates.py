@@ -1,11 +1,17 @@
 """Candidates, read from the files of a benchmark."""
 
+import shutil
+
 import pytest
 
 from fer_core.errors import ArtifactError
 from fer_core.evaluation.candidates import candidates_in, read_candidates
 from fer_core.evaluation.efficiency import Efficiency
+from fer_core.evaluation.predictions import Predictions
+from fer_core.labels import SEVEN_EMOTIONS
+from tests.support.builders import toy_benchmark
 from tests.support.candidates import write_efficiency
+from tests.support.transfers import toy_transfer
 
 
 def test_the_runtime_of_a_latency_is_named(benchmark_copy):
@@ -79,3 +85,24 @@ def test_without_a_readable_run_the_reason_is_the_error(benchmark_copy):
         run.report_path.write_text("{")
     with pytest.raises(ArtifactError, match=r"no run to recommend.*report\.json"):
         candidates_in(benchmark_copy)
+
+
+@pytest.mark.parametrize("stored", [False, True])
+def test_an_adapted_run_has_no_validation_and_is_left_out(tmp_path, stored):
+    """It comes first, so that the others would be aligned with it; earlier versions stored one."""
+    benchmark = toy_transfer(toy_benchmark(tmp_path), "mine")
+    known = [run.run_id for run in benchmark.runs()]
+    adapted = benchmark.run("adapted")
+    shutil.copytree(benchmark.run(known[0]).root, adapted.root)
+    for path in (adapted.info_path, adapted.report_path):
+        path.write_text(path.read_text().replace(f'"{known[0]}"', '"adapted"'))
+    if stored:
+        test = Predictions.read(adapted.predictions_path, SEVEN_EMOTIONS).split("test")
+        splits = {"validation": test.take(range(len(test)), "cross-fitted/" + test.ids)}
+        Predictions({**splits, "test": test}).write(adapted.predictions_path)
+    read = candidates_in(benchmark)
+    assert [item.run_id for item in read.comparable] == known
+    assert read.warnings == (
+        "adapted: it has no validation predictions, which the verdict is chosen by. Compare it on "
+        "the Leaderboard.",
+    )

@@ -31,7 +31,6 @@ from fer_core.evaluation.adaptation import (
     judge_remedies,
 )
 from fer_core.evaluation.few_labels.annotations import annotations
-from fer_core.evaluation.predictions import Predictions, SplitPredictions
 from fer_core.evaluation.transfers import TransferredSamples, write_transferred_run
 from fer_core.models.adapters import adapter_part
 from fer_core.models.checkpoint import save_tensors
@@ -39,8 +38,6 @@ from fer_core.project import ROOT
 from fer_core.records import RunInfo
 from fer_core.reviews import ReviewStore
 from fer_core.run_commit import atomic_replace
-
-_VALIDATION = "cross-fitted"
 
 
 @dataclass(frozen=True)
@@ -107,7 +104,7 @@ def adapt(
     probabilities = adapted.probabilities(everything)
     probabilities[labelled] = best.probabilities
     info = _info(network.info, target.run_id, best.remedy, len(known), benchmark)
-    _write(target, info, network, adapted, (probabilities, labelled, truth))
+    _write(target, info, network, adapted, probabilities)
     return Adapted(len(known), groups, judged, best.remedy, target)
 
 
@@ -207,22 +204,18 @@ def _write(
     info: RunInfo,
     network: Network,
     adapted: AdaptedLogits,
-    pool: tuple[NDArray[np.float64], NDArray[np.bool_], NDArray[np.int64]],
+    probabilities: NDArray[np.float64],
 ) -> None:
-    """Writes predictions, report, `run.json` and the weights with the adapted last layer."""
-    probabilities, labelled, truth = pool
+    """Writes predictions, report, `run.json` and the weights with the adapted last layer.
+
+    There are no validation predictions: the labelled images are the run's test images, and no
+    other image was kept apart from the fit. So no temperature is fitted to the run.
+    """
     benchmark = run.benchmark
     samples = TransferredSamples(benchmark.samples(), benchmark.info().split_hash)
     write_transferred_run(run, info, probabilities, samples)
-    labels = benchmark.info().label_set
-    stored = Predictions.read(run.predictions_path, labels, unlabelled=True)
-    ids = np.array([f"{_VALIDATION}/{sample}" for sample in stored.split("test").ids], dtype=object)
-    validation = SplitPredictions(
-        labels, ids[labelled], truth[labelled], probabilities[labelled]
-    )  # pages fit temperatures to it
     state = _adapted_state(network, adapted)
     with atomic_replace(run) as new:
-        Predictions({"validation": validation, **stored.splits}).write(new.predictions_path)
         save_tensors(new.root / "model.safetensors", state, {"run_id": run.run_id})
 
 

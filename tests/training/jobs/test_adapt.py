@@ -47,7 +47,7 @@ def test_a_head_that_helps_becomes_a_run_like_others(transferred):
     assert np.abs(test.probabilities[unlabelled] - answers[unlabelled]).max() < 1e-4
     chosen = judged[result.applied].probabilities
     assert np.abs(test.probabilities[~unlabelled] - chosen).max() < 1e-6
-    assert len(stored.split("validation")) == 60
+    assert list(stored.splits) == ["test"]  # no image was kept apart from the fit
 
 
 def test_labels_of_the_page_count_and_noise_changes_nothing(transferred):
