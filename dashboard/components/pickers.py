@@ -1,6 +1,6 @@
 """Pickers that several pages share: benchmark, run, and others whose value the address keeps."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 
 import streamlit as st
@@ -8,10 +8,12 @@ import streamlit as st
 from dashboard.cache import benchmarks
 from dashboard.cache.benchmarks import Benchmark
 from dashboard.components.text import plain
-from dashboard.state import BIND, Key
+from dashboard.state import BIND, Key, digest_of
 from fer_core.artifacts import BenchmarkDir
 from fer_core.errors import FerscopeError
 from fer_core.records import shown_name
+
+_PAGED = "list and page shown last"
 
 
 def benchmark_picker() -> None:
@@ -241,19 +243,30 @@ def clamp(key: Key, low: int, high: int) -> None:
         st.session_state[key] = min(max(value, low), high)
 
 
-def page(count: int, size: int) -> int:
+def page(entries: Iterable[object], size: int) -> int:
     """Shows a page number input if a list has several pages, and returns the page.
 
+    Another list starts at its first page, unless the address names a page of it.
+
     Args:
-        count: Entries of the list.
+        entries: Texts or numbers that tell the list from others, one for each entry in order.
         size: Entries on a page.
 
     Returns:
         The page, from 0.
     """
-    pages = -(-count // size)
+    listed = list(entries)
+    pages = -(-len(listed) // size)
     if pages <= 1:
+        st.session_state.pop(_PAGED, None)
         return 0
-    clamp(Key.PAGE, 1, pages)  # another filter may have made the list shorter
+    shown = digest_of(listed)
+    before, last = st.session_state.get(_PAGED, (shown, 1))
+    requested = st.query_params.get(Key.PAGE)
+    is_link = Key.PAGE not in st.session_state or requested not in (None, str(last))
+    if shown != before and not is_link:
+        st.session_state[Key.PAGE] = 1
+    clamp(Key.PAGE, 1, pages)  # an address can name a page that this list does not have
     number = st.number_input(f"Page (of {pages:,})", 1, pages, key=Key.PAGE, bind=BIND, width=160)
+    st.session_state[_PAGED] = (shown, int(number))
     return int(number) - 1

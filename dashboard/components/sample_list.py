@@ -102,11 +102,11 @@ def show(benchmark: Benchmark, listing: Listing, name: str, *, empty: str) -> No
         st.info(empty, icon=":material/check:")
         return
     samples = benchmarks.samples(benchmark)
-    page = pickers.page(len(listing), PAGE_SIZE)
-    rows = listing.rows(samples, slice(page * PAGE_SIZE, (page + 1) * PAGE_SIZE))
     aligned = listing.aligned
-    # before the list, which takes longer
-    viewer.offer(benchmark, aligned.ids[listing.order], aligned.labels.names)
+    ids = aligned.ids[listing.order]
+    page = pickers.page(ids, PAGE_SIZE)
+    rows = listing.rows(samples, slice(page * PAGE_SIZE, (page + 1) * PAGE_SIZE))
+    viewer.offer(benchmark, ids, aligned.labels.names)  # before the list, which takes longer
     _faces(benchmark, rows)
     sample_table(rows)
     with st.container(horizontal=True):
@@ -115,9 +115,7 @@ def show(benchmark: Benchmark, listing: Listing, name: str, *, empty: str) -> No
             lambda: csv_text(listing.rows(samples)),
             f"{benchmark.info.name}-{name}.csv",
         )
-        slices.save_button(
-            benchmark, lambda: [str(name) for name in aligned.ids[listing.order]], name, "list"
-        )
+        slices.save_button(benchmark, lambda: [str(sample_id) for sample_id in ids], name, "list")
 
 
 def _faces(benchmark: Benchmark, rows: pd.DataFrame) -> None:

@@ -36,7 +36,7 @@ def pick_sample(benchmark: Benchmark, pictures: Pictures) -> str:
         label = st.pills("Class", benchmark.info.labels, key="sample-class", wrap=True)
         if label:
             ids = [key for key in ids if samples.at[key, "label"] == label]
-        page = pickers.page(len(ids), PAGE_SIZE)
+        page = pickers.page(ids, PAGE_SIZE)
         shown = ids[page * PAGE_SIZE : (page + 1) * PAGE_SIZE]
         cards = [_card(benchmark, pictures, key) for key in shown]
         gallery(cards, side=72, key="sample-gallery", on_open=_pick)

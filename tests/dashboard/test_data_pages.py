@@ -137,12 +137,19 @@ def test_samples_are_filtered_sorted_and_paged_from_the_address(open_page, fault
     assert len(rows) == 10
 
 
-def test_a_page_number_beyond_the_end_shows_the_last_page(open_page, faulty):
+def test_another_list_starts_at_its_first_page(open_page, faulty):
     app = open_page("explorer", faulty.artifacts, view="Samples", page="8")
-    assert app.number_input(key="page").value == 8
+    assert app.number_input(key="page").value == 8  # a link opens its page
     app.selectbox(key="split").set_value("test").run()
     assert not app.exception
+    assert app.number_input(key="page").value == 1
+    app.number_input(key="page").set_value(2).run()
+    app.button_group(key="sort").set_value("brightness").run()
+    assert app.number_input(key="page").value == 1  # the same images in another order
+    app.number_input(key="page").set_value(2).run()
+    assert not app.exception
     assert app.number_input(key="page").value == 2
+    assert app.dataframe[0].value["brightness"].is_monotonic_increasing
 
 
 def test_a_region_in_the_address_lists_its_images(open_page, faulty):
