@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import streamlit as st
 
@@ -54,8 +55,8 @@ def set_picker(origin: Benchmark, picked: Benchmark) -> Benchmark | None:
         pd.DataFrame([_row(benchmark) for benchmark in readable.values()]),
         hide_index=True,
         column_config={
-            "best accuracy": percent_column(),
-            "that model on the benchmark": percent_column(),
+            "mean accuracy": percent_column(),
+            "the same models on the benchmark": percent_column(),
         },
         key="transferred-sets",
     )
@@ -67,17 +68,22 @@ def set_picker(origin: Benchmark, picked: Benchmark) -> Benchmark | None:
 
 
 def _row(benchmark: Benchmark) -> dict[str, object]:
+    """Returns a set's row; its accuracy is the mean of all models.
+
+    The best model of the set would look better on it by chance alone.
+    """
     info, report = benchmark.info, transfers.shift(benchmark)
-    best = benchmark.runs[0] if benchmark.runs else None
-    before = {run.run_id: run.benchmark_accuracy for run in report.runs} if report else {}
+    runs = report.runs if report else ()
+    scored = [(run.accuracy.value, run.benchmark_accuracy) for run in runs if run.accuracy]
+    after, before = np.mean(scored, axis=0).tolist() if scored else (None, None)
     return {
         "set": benchmark.directory.root.name,
         "title": info.title,
         "faces": info.labelled + info.unlabelled,
         "labelled": info.labelled,
         "models": len(benchmark.runs),
-        "best accuracy": best.report.test.accuracy.value if best and info.labelled else None,
-        "that model on the benchmark": before.get(best.run_id) if best and info.labelled else None,
+        "mean accuracy": after,
+        "the same models on the benchmark": before,
     }
 
 

@@ -4,11 +4,13 @@ import json
 import os
 import sys
 
+import numpy as np
 import pytest
 
 from dashboard import navigation, transfer_jobs
 from fer_core.artifacts import ArtifactStore
 from fer_core.errors import ArtifactError
+from fer_core.evaluation.shift import ShiftReport
 from fer_core.evaluation.shift_build import write_shift
 from fer_core.records import TransferProgress
 from tests.support.builders import toy_benchmark
@@ -65,6 +67,18 @@ def test_the_page_shows_what_changed(open_page, sets):
     assert "The estimate was not checked on this benchmark" in text
     assert list(app.dataframe[0].value["set"]) == ["bare", "mine"]
     assert len(app.dataframe[1].value) == 4
+
+
+def test_the_sets_have_the_mean_accuracy_of_the_same_models_on_both(open_page, sets):
+    app = open_page("your_faces", sets.artifacts, sets.data, set="mine")
+    table = app.dataframe[0].value.set_index("set")
+    runs = ShiftReport.read(sets.benchmark.transfer("mine").shift_path).runs
+    assert table.loc["mine", "mean accuracy"] == np.mean([run.accuracy.value for run in runs])
+    assert table.loc["mine", "the same models on the benchmark"] == np.mean(
+        [run.benchmark_accuracy for run in runs]
+    )
+    bare = table.loc["bare", ["mean accuracy", "the same models on the benchmark"]]
+    assert bare.isna().all()
 
 
 def test_a_set_without_labels_says_so(open_page, sets):
