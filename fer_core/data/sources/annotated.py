@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
+from typing import NamedTuple
 
 import pandas as pd
 
@@ -21,6 +22,7 @@ from fer_core.data.sources.tables import (
     extra_columns,
     extras_of,
     group_column,
+    group_notes,
     is_table_name,
     is_unlabelled,
     label_column,
@@ -46,8 +48,9 @@ class AnnotatedSource(ImageFiles):
 
     A row's split comes from its split column, else from the name of its table (`test_labels.csv`),
     else from the split folder of its image. Rows without a label, and pictures that are missing or
-    listed twice with different labels, are skipped. Columns of persons are groups; the others
-    become slices. If images are in class folders, the folder's class is kept as the second label.
+    listed twice with different labels, are skipped. Columns of persons or recordings are groups;
+    the others become slices. If images are in class folders, the folder's class is kept as the
+    second label.
 
     Args:
         location: The folder or archive, or one table in it.
@@ -85,6 +88,7 @@ class AnnotatedSource(ImageFiles):
         self.notes: list[str] = []
         rows = list(_rows(tree, tables, columns))
         self._note_tables(tree, tables, rows)
+        self._note_groups(tables, columns)
         items = self._labelled(tree, rows, names)
         super().__init__(tree, [*items, *tree.skipped])
 
@@ -176,6 +180,14 @@ class AnnotatedSource(ImageFiles):
         names = filter(is_table_name, tree.files)
         for name in sorted(name for name in names if _holds_predictions(name) and name not in read):
             self.notes.append(f"Not read: {name}, which holds predictions by its name.")
+
+    def _note_groups(self, tables: Sequence[AnnotationTable], columns: Columns) -> None:
+        noted = [
+            note
+            for table in tables
+            for note in group_notes(_roles(table, columns).group, columns.group)
+        ]
+        self.notes += dict.fromkeys(noted)
 
 
 @dataclass(frozen=True)
@@ -334,11 +346,25 @@ def _merged(first: _Row, other: _Row) -> _Row:
     return replace(first, split=first.split or other.split)
 
 
-def _table_rows(index: PictureIndex, table: AnnotationTable, columns: Columns) -> Iterator[_Row]:
+class _Roles(NamedTuple):
+    """Columns of a table."""
+
+    label: str | None
+    split: str | None
+    group: str | None
+
+
+def _roles(table: AnnotationTable, columns: Columns) -> _Roles:
     rows = table.rows
     label = _label(table, columns, ask=True)
     split = split_column(rows.drop(columns=[table.image, label]), columns.split_column, table.name)
-    group = group_column(list(rows.columns), columns.group, table.name)
+    used = (table.image, label, split)
+    return _Roles(label, split, group_column(rows, columns.group, table.name, used))
+
+
+def _table_rows(index: PictureIndex, table: AnnotationTable, columns: Columns) -> Iterator[_Row]:
+    rows = table.rows
+    label, split, group = _roles(table, columns)
     boxes = box_columns(rows, {plain(column): column for column in rows.columns})
     used = (table.image, label, split, *(boxes.names if boxes else ()))
     extras = extra_columns(rows, used) if table.header else {}

@@ -33,6 +33,7 @@ from fer_core.data.sources.tables import (
     extra_columns,
     extras_of,
     group_column,
+    group_notes,
     is_unlabelled,
     label_column,
     named_column,
@@ -73,8 +74,8 @@ class HuggingFaceSource:
     """An image classification dataset in the hub's formats.
 
     Splits come from their names (`public_test` is validation) or from a column; a dataset with one
-    part and no such column has no splits. Rows without a label are skipped. Columns of persons are
-    groups; the others become slices.
+    part and no such column has no splits. Rows without a label are skipped. Columns of persons or
+    recordings are groups; the others become slices.
 
     Args:
         location: A parquet file, a folder or archive of them, a folder of `save_to_disk`, or
@@ -115,7 +116,7 @@ class HuggingFaceSource:
         reading = (names or ClassNames()).read(counts, self._place)
         self._meanings = reading.labels
         self.left_out = Counter(reading.left_out(counts))
-        self.notes = list(reading.notes)
+        self.notes = [*self._facts.notes, *reading.notes]
         self._licence = self._parts[0].licence
 
     @property
@@ -233,14 +234,16 @@ class _Facts:
     Attributes:
         labels: Class names or numbers as text; None without a label.
         splits: Values of the column of splits; None if there is none.
-        groups: Persons.
+        groups: Persons or recordings.
         extras: Further values; empty if there are none.
+        notes: Sentences for the user.
     """
 
     labels: Sequence[str | None]
     splits: Sequence[Split | None] | None
     groups: Sequence[str | None]
     extras: Sequence[Mapping[str, float | str]]
+    notes: Sequence[str]
 
 
 def _read_facts(parts: Sequence[_Rows], names: Sequence[str], columns: Columns) -> _Facts:
@@ -257,7 +260,7 @@ def _read_facts(parts: Sequence[_Rows], names: Sequence[str], columns: Columns) 
         )
     table = pd.DataFrame([row for rows in parts for row in rows.read(simple, label)])
     split = split_column(table, columns.split_column, where)
-    group = group_column(simple, columns.group, where)
+    group = group_column(table, columns.group, where, (label, split))
     extras = extra_columns(table, (label, split))
     values = [str(value) for value in table[split].dropna().unique()] if split else []
     known = require_known(values, where)
@@ -269,6 +272,7 @@ def _read_facts(parts: Sequence[_Rows], names: Sequence[str], columns: Columns) 
         if group
         else [None] * len(table),
         extras=[extras_of(row, extras) for row in records],
+        notes=group_notes(group, columns.group),
     )
 
 

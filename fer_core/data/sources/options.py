@@ -27,7 +27,9 @@ class _Table(_Classes):
     image: str | None = Field(default=None, description="column of pictures")
     label: str | None = Field(default=None, description="column of labels")
     split_column: str | None = Field(default=None, description="column of splits")
-    group: str | None = Field(default=None, description="column of persons, who stay in one split")
+    group: str | None = Field(
+        default=None, description="column of persons or videos, each in one split"
+    )
 
 
 class Fer2013Options(_Table):

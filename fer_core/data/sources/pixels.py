@@ -27,6 +27,7 @@ from fer_core.data.sources.tables import (
     extra_columns,
     extras_of,
     group_column,
+    group_notes,
     is_unlabelled,
     label_column,
     plain,
@@ -135,7 +136,7 @@ class PixelTable:
         labels: Labels as text; None without a label.
         splits: Splits from the usages; None without a column of usages.
         usages: Usages as text.
-        groups: Persons.
+        groups: Persons or recordings.
         extras: Further values; empty if there are none.
         side: Height and width of the images in pixels.
         is_fer2013: Whether numbers are certainly FER2013's codes: the column is called `emotion`,
@@ -315,8 +316,9 @@ def read_pixel_table(file: PixelFile, columns: Columns) -> PixelTable:
             "without labels (test.csv of the competition) cannot be used."
         )
     split = split_column(table, columns.split_column, file.name)
-    group = group_column(list(table.columns), columns.group, file.name)
+    group = group_column(table, columns.group, file.name, (label, split))
     notes = [] if form.header else ["The file has no header; FER2013's columns are assumed."]
+    notes += group_notes(group, columns.group)
     count = _without_remains(table[label])
     if count < len(table):
         notes.append(

@@ -32,9 +32,12 @@ LABEL_COLUMNS = (
     "target", "expressionlabel", "emotionlabel", "labelname", "emotionname", "expressionname",
 )  # fmt: skip
 SPLIT_COLUMNS = ("split", "usage", "subset", "partition", "set", "phase")
-GROUP_COLUMNS = (
+PERSON_COLUMNS = (
     "person", "subject", "subjectid", "personid", "identity", "actor", "actorid", "participant",
     "participantid",
+)  # fmt: skip
+RECORDING_COLUMNS = (
+    "video", "videoid", "clip", "clipid", "sequence", "sequenceid", "session", "sessionid",
 )  # fmt: skip
 """Usual column names, in lower case without blanks and punctuation."""
 
@@ -175,11 +178,40 @@ def _are_splits(values: "pd.Series[str]") -> bool:
     return None not in splits and "train" in splits and len(splits) > 1
 
 
-def group_column(columns: Sequence[str], name: str | None, where: str) -> str | None:
-    """Returns the column of persons, if there is one."""
+def group_column(
+    table: pd.DataFrame, name: str | None, where: str, used: Iterable[str | None] = ()
+) -> str | None:
+    """Returns the column of persons or else of recordings, if there is one.
+
+    A column with another recording in each row groups nothing.
+
+    Args:
+        table: The cells.
+        name: The column that the user named.
+        where: The table, for errors.
+        used: Columns with another meaning.
+    """
+    columns = list(table.columns)
     if name is not None:
         return named_column(columns, name, "group", where)
-    return next(iter(usual_columns(columns, GROUP_COLUMNS)), None)
+    if persons := usual_columns(columns, PERSON_COLUMNS):
+        return persons[0]
+    free = [column for column in columns if column not in set(used)]
+    for column in usual_columns(free, RECORDING_COLUMNS):
+        values = table[column][~table[column].map(is_unlabelled)].astype(str)
+        if values.duplicated().any():
+            return column
+    return None
+
+
+def group_notes(group: str | None, name: str | None) -> list[str]:
+    """Returns a note on a column of recordings that the user did not name."""
+    if group is None or name is not None or plain(group) not in RECORDING_COLUMNS:
+        return []
+    return [
+        f"Images with the same value of the column {group} stay in one split; --group names "
+        "another column."
+    ]
 
 
 def is_unlabelled(value: object) -> bool:

@@ -185,3 +185,46 @@ def test_a_number_and_a_name_of_the_class_agree(tmp_path):
     pictures(tmp_path, ["a.png", "b.png", "c.png"])
     table(tmp_path, ["file,label,label_name", "a.png,0,happy", "b.png,1,sad", "c.png,1,sad"])
     assert [label for label, _ in read(tmp_path).values()] == ["happy", "sad", "sad"]
+
+
+@pytest.mark.parametrize("column", ["video", "Clip", "sequence_id", "session"])
+def test_images_of_one_recording_are_a_group(tmp_path, column):
+    names = [f"{number}.png" for number in range(6)]
+    pictures(tmp_path, names)
+    cells = ["one", "one", "two", "two", "", "three"]
+    rows = [f"{name},{word},{cell}" for name, word, cell in zip(
+        names, ["happy", "sad"] * 3, cells, strict=True)]  # fmt: skip
+    table(tmp_path, [f"file,label,{column}", *rows])
+    source = AnnotatedSource(open_tree(tmp_path))
+    assert [item.group for item in source] == [cell or None for cell in cells]
+    assert source.notes[1] == (
+        f"Images with the same value of the column {column} stay in one split; --group names "
+        "another column."
+    )
+
+
+def test_a_person_goes_before_a_recording(tmp_path):
+    pictures(tmp_path, ["0.png", "1.png", "2.png"])
+    rows = ["0.png,happy,a,anna", "1.png,sad,a,ben", "2.png,sad,b,ben"]
+    table(tmp_path, ["file,label,video,person", *rows])
+    source = AnnotatedSource(open_tree(tmp_path))
+    assert [item.group for item in source] == ["anna", "ben", "ben"]
+    assert not any("one split" in note for note in source.notes)
+
+
+def test_a_column_that_differs_in_each_row_is_no_recording(tmp_path):
+    pictures(tmp_path, ["0.png", "1.png", "2.png"])
+    rows = ["0.png,happy,a,x", "1.png,sad,b,x", "2.png,sad,c,y"]
+    table(tmp_path, ["file,label,video,clip", *rows])
+    assert [item.group for item in AnnotatedSource(open_tree(tmp_path))] == ["x", "x", "y"]
+    table(tmp_path, ["file,label,video", *(row.rpartition(",")[0] for row in rows)])
+    source = AnnotatedSource(open_tree(tmp_path))
+    assert [item.group for item in source] == [None] * 3
+    assert not any("one split" in note for note in source.notes)
+
+
+def test_a_column_that_is_used_otherwise_is_no_recording(tmp_path):
+    pictures(tmp_path, ["0.png", "1.png", "2.png"])
+    rows = ["0.png,happy,train", "1.png,sad,train", "2.png,sad,test"]
+    table(tmp_path, ["file,label,session", *rows])
+    assert [item.group for item in AnnotatedSource(open_tree(tmp_path))] == [None] * 3

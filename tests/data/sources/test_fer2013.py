@@ -299,3 +299,10 @@ def test_an_invalid_vote_names_its_row(tmp_path: Path, value: str) -> None:
 )
 def test_the_strict_majority_rule(votes: tuple[int, ...], label: str | None, reason: str) -> None:
     assert strict_majority(np.array(votes)) == (label, reason)
+
+
+def test_rows_of_one_clip_are_a_group(tmp_path: Path) -> None:
+    table = fer2013_table(42).assign(clip=[f"c{row // 7}" for row in range(42)])
+    source = Fer2013Source(write_fer2013(tmp_path, table))
+    assert [item.group for item in source] == table["clip"].tolist()
+    assert any("same value of the column clip stay in one split" in note for note in source.notes)

@@ -190,3 +190,22 @@ def test_a_card_without_clear_names_leaves_numbers_to_be_asked_about(
     (tmp_path / "README.md").write_text(text)
     with pytest.raises(DataError, match="--codes"):
         open_dataset(str(tmp_path))
+
+
+def test_pictures_of_one_video_are_a_group(tmp_path: Path) -> None:
+    pictures = []
+    for number in range(4):
+        buffer = BytesIO()
+        Image.new("L", (48, 48), 10 * number).save(buffer, "png")
+        pictures.append({"bytes": buffer.getvalue(), "path": None})
+    struct = pa.struct({"bytes": pa.binary(), "path": pa.string()})
+    columns = {
+        "image": pa.array(pictures, struct),
+        "emotion": ["happy", "sad"] * 2,
+        "video": [7, 7, 8, None],
+    }
+    pq.write_table(pa.table(columns), tmp_path / "train.parquet")
+    opened = open_dataset(str(tmp_path / "train.parquet"))
+    groups = [item.group for item in opened.reader if isinstance(item, Sample)]
+    assert groups == ["7", "7", "8", None]
+    assert any("same value of the column video stay in one split" in n for n in opened.notes)
