@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from fer_core.artifacts import TRANSFERS, VOTE_PREFIX, BenchmarkDir, read_table
 from fer_core.data.imaging import SampleFormat
+from fer_core.data.leaks import leaking_groups
 from fer_core.data.sources.base import NO_MAJORITY
 from fer_core.errors import ArtifactError, DataError
 from fer_core.labels import LabelSet
@@ -132,7 +133,8 @@ def no_majority(samples: pd.DataFrame, labels: LabelSet) -> NDArray[np.bool_]:
     """Marks training images without a majority label whose votes can serve as soft labels.
 
     These are images of the original training data whose annotators disagree, with at least half of
-    the votes for the benchmark's classes and without a duplicate in validation or test.
+    the votes for the benchmark's classes and without a duplicate, or another image of their group
+    (a person or a video), in validation or test.
 
     Args:
         samples: The data set's table.
@@ -148,6 +150,8 @@ def no_majority(samples: pd.DataFrame, labels: LabelSet) -> NDArray[np.bool_]:
     all_votes = samples[columns].to_numpy(dtype=np.float32).sum(axis=1)
     split = samples["original_split"].to_numpy(dtype=object)
     groups = samples["duplicate_group"].to_numpy()
+    if "group" in samples.columns:
+        groups = leaking_groups(samples, np.empty((0, 2), dtype=np.int64))
     held_out = np.unique(groups[(groups >= 0) & (split != "train")])
     mask: NDArray[np.bool_] = (
         samples["label"].isna().to_numpy()

@@ -167,3 +167,22 @@ def test_no_majority_images_are_those_with_informative_votes(tmp_path):
     assert replace(made, samples=samples).no_majority_rows().tolist() == [1]
     samples.loc[1, "excluded"] = SET_ASIDE  # by the user, whatever the annotators said
     assert replace(made, samples=samples).no_majority_rows().tolist() == []
+
+
+def test_no_majority_images_of_a_held_out_person_are_not_used(tmp_path: Path) -> None:
+    """Persons: a in train and test, b in train only, c in validation; the last has none."""
+    source = three_classes()
+    votes = {"sad": 5, "angry": 5, "happy": 0}
+    persons = {6: "a", 7: "d", 3: "c"}
+    items = [replace(item, group=persons.get(n)) for n, item in enumerate(source.items)]
+    items += [
+        Sample(f"x{n}", image, None, "train", "annotators disagree", votes=votes, group=person)
+        for n, (image, person) in enumerate(
+            zip(noise(6, seed=3, side=16), ["a", "b", "b", "c", None, "e"], strict=True)
+        )
+    ]
+    # another image of person e is a copy of a test image
+    items.append(Sample("y", source.items[7].image, "angry", "train", group="e"))
+    made = prepare(ListSource(items), tmp_path / "set", name="tiny", side=16)
+    used = made.samples["id"].iloc[made.no_majority_rows()].tolist()
+    assert used == ["list/x1", "list/x2", "list/x4"]
