@@ -1,12 +1,13 @@
 """The sections of the Training monitor."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from datetime import timedelta
 
 import pandas as pd
 import streamlit as st
 
+from dashboard.cache import benchmarks
 from dashboard.cache.benchmarks import Benchmark, Training
 from dashboard.components import chart
 from dashboard.components.text import plain
@@ -32,6 +33,20 @@ def resume_command(run_id: str, benchmark: str, state: TrainingState) -> str:
         f"--profile {profile}"
     )
     return f"{command} --seed {seed.removeprefix('s')} --resume"
+
+
+def progress(benchmark: Benchmark) -> Hashable:
+    """Returns the finished runs of a benchmark, and how many epochs each training has finished.
+
+    The charts and tables of finished epochs and runs change with this only.
+    """
+    finished = benchmarks.benchmark(benchmark.directory).runs
+    epochs = {
+        training.directory.run_id: 0 if training.history is None else len(training.history)
+        for training in benchmarks.trainings(benchmark)
+    }
+    runs = sorted((run.run_id, run.info.created) for run in finished)
+    return tuple(runs), tuple(sorted(epochs.items()))
 
 
 def card(training: Training, benchmark: str, colour: str) -> None:

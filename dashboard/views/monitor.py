@@ -1,10 +1,13 @@
 """Training monitor: trainings in progress, and the history of finished ones."""
 
+from collections.abc import Hashable
+
 import streamlit as st
 
 from dashboard import theme
 from dashboard.cache import benchmarks
 from dashboard.cache.figures import figure
+from dashboard.cache.stamps import new_rerun
 from dashboard.components import chart, pickers
 from dashboard.components.columns import percent_column
 from dashboard.sections import leaderboard, monitor
@@ -28,8 +31,15 @@ finished = {
 
 
 @st.fragment(run_every=REFRESH)
-def in_progress() -> None:
-    """Shows the trainings in progress, updated every few seconds."""
+def in_progress(drawn: Hashable) -> None:
+    """Shows the trainings in progress, updated every few seconds.
+
+    Args:
+        drawn: The progress that the page below shows; the page runs again if it is another one.
+    """
+    new_rerun()  # a refresh may run in the page's thread, which looks at each file once
+    if monitor.progress(benchmark) != drawn:
+        st.rerun()
     trainings = benchmarks.trainings(benchmark)
     if not trainings:
         st.info(f"No training is in progress on {name}. Start one, and it appears here:")
@@ -41,7 +51,7 @@ def in_progress() -> None:
 
 
 st.subheader("In progress", anchor=False)
-in_progress()
+in_progress(monitor.progress(benchmark))
 
 st.subheader("Learning curves", anchor=False)
 unfinished = {

@@ -1,10 +1,13 @@
 """Training monitor: nothing, a training under way, one that fell silent, and finished ones."""
 
+import shutil
 import time
 
 import pandas as pd
 import pytest
 
+from dashboard.cache import benchmarks
+from dashboard.sections import monitor
 from fer_core.artifacts import write_table
 from fer_core.records import TrainingState
 from tests.support.builders import toy_benchmark
@@ -73,6 +76,32 @@ def test_a_running_training_shows_its_progress(open_page, toy):
     app.run()
     assert not app.exception
     assert values(app)["Best validation accuracy"] == "61.0%"
+
+
+def test_a_finished_epoch_and_a_finished_run_change_the_progress(toy):
+    run = begin(toy)
+    benchmark = benchmarks.benchmark(toy.benchmark)
+    seen = [monitor.progress(benchmark)]
+    assert monitor.progress(benchmark) == seen[0]
+    write_table(run.under_way.history_path, pd.DataFrame({"epoch": [1], "accuracy": [0.6]}))
+    seen.append(monitor.progress(benchmark))
+    finished = toy.benchmark.run("resnet34-cpu-s0")
+    info = finished.info().model_copy(update={"created": "2030-01-01T00:00:00+00:00"})
+    info.write(finished.info_path)  # it was trained again
+    seen.append(monitor.progress(benchmark))
+    shutil.rmtree(finished.root)
+    seen.append(monitor.progress(benchmark))
+    assert len(set(seen)) == 4
+
+
+def test_the_page_runs_again_when_the_progress_changes(open_page, toy, monkeypatch):
+    begin(toy)
+    answers = ["drawn", "another", "another", "another"]
+    monkeypatch.setattr(monitor, "progress", lambda _: answers.pop(0))
+    app = open_page("monitor", toy.artifacts)
+    assert not app.exception
+    assert answers == []  # the page, its refresh, and both once more
+    assert values(app)["Training loss"] == "0.800"
 
 
 def test_a_stalled_training_shows_how_to_resume(open_page, toy):
