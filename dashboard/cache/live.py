@@ -16,15 +16,18 @@ if TYPE_CHECKING:  # torch stays out of the pages that need no model
     from dashboard.sections.live import LiveFaces
     from fer_core.data.faces import FaceDetector
 
+_STATE = "live-faces"
+
 
 def live_faces(benchmark: Benchmark, state: SessionStateProxy) -> "LiveFaces":
-    """Returns this visit's drawing of predictions; a new one for another benchmark."""
+    """Returns this visit's drawing of predictions; a new one for another benchmark or new runs."""
     from dashboard.sections.live import LiveFaces
 
-    key = f"live-faces-{benchmark.info.name}"
-    if key not in state:
-        state[key] = LiveFaces(inference.predictor(benchmark), _detector(), [])
-    drawing: LiveFaces = state[key]
+    predictor = inference.predictor(benchmark)  # another one once a run was trained again
+    drawing: LiveFaces | None = state.get(_STATE)
+    if drawing is None or drawing.predictor is not predictor:
+        drawing = LiveFaces(predictor, _detector(), [])
+        state[_STATE] = drawing
     return drawing
 
 

@@ -49,6 +49,11 @@ class LiveFaces:
             self._run_ids = list(run_ids)
 
     @property
+    def predictor(self) -> "Predictor":
+        """Predictor of the runs' benchmark."""
+        return self._predictor
+
+    @property
     def rate(self) -> float:
         """Frames per second, over the last frames; 0 before the second one."""
         times = list(self._times)

@@ -114,6 +114,20 @@ def test_the_live_page_starts_with_the_fastest_measured_run(toy, benchmark_copy)
     assert live.fastest_run(benchmark, run_ids[:1]) == run_ids[:1]
 
 
+def test_the_live_drawing_uses_runs_that_were_trained_again(benchmark_copy):
+    state = {}
+    benchmark = benchmarks.benchmark(benchmark_copy)
+    faces = live.live_faces(benchmark, state)
+    faces.choose([NETWORK])
+    assert live.live_faces(benchmark, state) is faces
+    run = benchmark_copy.run(NETWORK)
+    run.info().model_copy(update={"created": "2030-01-01T00:00:00+00:00"}).write(run.info_path)
+    again = live.live_faces(benchmarks.benchmark(benchmark_copy), state)
+    assert again is not faces
+    assert again.predictor is not faces.predictor
+    assert live.live_faces(benchmarks.benchmark(benchmark_copy), state) is again
+
+
 def test_live_frames_get_boxes_and_bars(toy):
     predictor = Predictor(toy.benchmark)
     faces = LiveFaces(predictor, QuarterDetector(), [])
