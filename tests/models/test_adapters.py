@@ -19,8 +19,9 @@ from fer_core.models import build_model, spec_of
 from fer_core.models.adapters import adapter_part, add_adapter, base_hash
 from fer_core.models.checkpoint import half_precision, load_tensors
 from fer_core.models.weights import initialise
+from fer_core.records import ELSEWHERE
 from tests.support.builders import toy_benchmark, toy_recipe
-from training.jobs.base_runs import has_other_base, require_unseen_test
+from training.jobs.base_runs import has_other_base, require_unseen_images, unknown_training
 from training.jobs.publish import publish_run
 from training.jobs.train import TrainOptions, train_network
 from training.options import RECIPES
@@ -36,14 +37,14 @@ def config(**more) -> ModelConfig:
     )
 
 
-def train(toy, name="tiny_vit", *, resume=False, max_minutes=None, **parts):
+def train(toy, name="tiny_vit", *, resume=False, max_minutes=None, notify=None, **parts):
     recipe = toy_recipe(name, **{"model": {"architecture": "tiny_vit"}, **parts})
     return train_network(
         recipe,
         toy.dataset,
         toy.benchmark,
         TrainingBar(visible=False),
-        TrainOptions(resume, max_minutes, "cpu"),
+        TrainOptions(resume, max_minutes, "cpu", notify=notify or (lambda _: None)),
     )
 
 
@@ -175,7 +176,7 @@ def beside_its_base(toy):
 def test_a_base_trained_on_the_test_images_is_refused(toy):
     other, base = beside_its_base(toy)
     recipe = toy_recipe("adapter", model={"architecture": "tiny_vit", "init": BASE})
-    require_unseen_test(recipe, other.dataset, other.benchmark.store)  # the same split
+    require_unseen_images(recipe, other.dataset, other.benchmark.store)  # the same split
     samples = base.samples()
     tested = samples["split"] == "test"
     samples.loc[tested, "split"] = "train"
@@ -183,7 +184,7 @@ def test_a_base_trained_on_the_test_images_is_refused(toy):
     count = tested.sum()
     message = rf"tiny_vit-cpu-s0 of toy, which was trained on {count} of this dataset's {count}"
     with pytest.raises(DataError, match=message):
-        require_unseen_test(recipe, other.dataset, other.benchmark.store)
+        require_unseen_images(recipe, other.dataset, other.benchmark.store)
     # and through a run in between, which started from it
     between = base.run("between-cpu-s0")
     shutil.copytree(base.run("tiny_vit-cpu-s0").root, between.root)
@@ -199,7 +200,7 @@ def test_a_base_trained_on_the_test_images_is_refused(toy):
         "adapter", model={"architecture": "tiny_vit", "init": "run:middle/between-cpu-s0"}
     )
     with pytest.raises(DataError, match=message):
-        require_unseen_test(recipe, other.dataset, other.benchmark.store)
+        require_unseen_images(recipe, other.dataset, other.benchmark.store)
 
 
 def test_a_base_trained_on_the_test_images_at_another_size_is_refused(toy):
@@ -212,13 +213,52 @@ def test_a_base_trained_on_the_test_images_at_another_size_is_refused(toy):
     samples["phash"] ^= np.uint64(0b111)  # resampling changes a few bits
     write_table(base.samples_path, samples)
     with pytest.raises(DataError, match=f"trained on {tested.sum()} of this dataset's"):
-        require_unseen_test(recipe, other.dataset, other.benchmark.store)
+        require_unseen_images(recipe, other.dataset, other.benchmark.store)
     # other pictures under the same names, as in two folders, are other pictures
     samples["phash"] ^= np.uint64((1 << 40) - 1)
     write_table(base.samples_path, samples)
-    require_unseen_test(recipe, other.dataset, other.benchmark.store)
+    require_unseen_images(recipe, other.dataset, other.benchmark.store)
     write_table(base.samples_path, samples.drop(columns="phash"))
-    require_unseen_test(recipe, other.dataset, other.benchmark.store)
+    require_unseen_images(recipe, other.dataset, other.benchmark.store)
+
+
+def test_a_base_trained_on_the_validation_images_is_refused(toy):
+    other, base = beside_its_base(toy)
+    recipe = toy_recipe("adapter", model={"architecture": "tiny_vit", "init": BASE})
+    samples = base.samples()
+    chosen = samples.index[samples["split"] == "validation"][:3]
+    samples.loc[chosen, "split"] = "train"
+    write_table(base.samples_path, samples)
+    count = (other.dataset.samples["split"] == "validation").sum()
+    message = f"trained on 3 of this dataset's {count} validation images"
+    with pytest.raises(DataError, match=message):
+        require_unseen_images(recipe, other.dataset, other.benchmark.store)
+
+
+def test_the_training_images_of_an_imported_base_are_unknown(toy):
+    base = toy.benchmark.run("tiny_vit-cpu-s0")
+    base.info().model_copy(update={"init": ELSEWHERE}).write(base.info_path)
+    samples = toy.benchmark.samples()
+    samples["split"] = "train"  # it was not trained on the benchmark's training images
+    write_table(toy.benchmark.samples_path, samples)
+    recipe = toy_recipe("adapter", model={"architecture": "tiny_vit", "init": BASE})
+    require_unseen_images(recipe, toy.dataset, toy.benchmark.store)
+    note = (
+        "tiny_vit-cpu-s0 of toy was trained elsewhere: not known whether it has seen test or "
+        "validation images"
+    )
+    assert unknown_training(recipe, toy.benchmark) == (note,)
+    told = []
+    run = adapt(toy, notify=told.append)
+    assert run.info().init_notes[-1] == note
+    assert told[-1] == f"{note}."
+    # and whatever is made from it, also as a teacher
+    for parts in (
+        {"model": {"architecture": "tiny_vit", "init": f"run:toy/{run.run_id}"}},
+        {"model": {"architecture": "tiny_vit"}, "distill": {"teachers": [run.run_id]}},
+    ):
+        assert unknown_training(toy_recipe("next", **parts), toy.benchmark) == (note,)
+    assert unknown_training(toy_recipe("own"), toy.benchmark) == ()
 
 
 def test_no_majority_images_count_as_training_images_of_a_base_that_uses_them(toy):
@@ -231,20 +271,20 @@ def test_no_majority_images_count_as_training_images_of_a_base_that_uses_them(to
         samples[f"votes_{name}"] = 4 if name in ("sad", "angry") else 0
     write_table(base.samples_path, samples)
     recipe = toy_recipe("adapter", model={"architecture": "tiny_vit", "init": BASE})
-    require_unseen_test(recipe, other.dataset, other.benchmark.store)
+    require_unseen_images(recipe, other.dataset, other.benchmark.store)
     learner = base.run("tiny_vit-cpu-s0")
     info = learner.info()
     loss = {**info.recipe["loss"], "soft_labels": True, "no_majority": True}
     info.model_copy(update={"recipe": {**info.recipe, "loss": loss}}).write(learner.info_path)
     with pytest.raises(DataError, match=f"trained on {tested.sum()} of this dataset's"):
-        require_unseen_test(recipe, other.dataset, other.benchmark.store)
+        require_unseen_images(recipe, other.dataset, other.benchmark.store)
 
 
 def test_a_run_initialised_from_itself_is_checked_once(toy):
     again = train(toy, model={"architecture": "tiny_vit", "init": BASE})
     assert again.info().recipe["model"]["init"] == BASE
     recipe = toy_recipe("adapter", model={"architecture": "tiny_vit", "init": BASE})
-    require_unseen_test(recipe, toy.dataset, toy.benchmark.store)
+    require_unseen_images(recipe, toy.dataset, toy.benchmark.store)
 
 
 def test_an_adapter_of_a_retrained_base_is_refused(toy):

@@ -26,6 +26,7 @@ from fer_core.evaluation.predictions import SplitPredictions
 from fer_core.files import atomic_path
 from fer_core.models import ModelSpec, build_model, spec_of
 from fer_core.models.weights import initialise
+from training.jobs.base_runs import saw_images
 from training.jobs.evaluate import require_split
 
 FACE_NETWORK = "mobilenet_face"
@@ -42,7 +43,8 @@ class FeatureNetwork:
         model: The network in evaluation mode.
         spec: Architecture.
         preprocessing: Input pipeline.
-        saw_labels: Whether it was trained on the labels that are checked.
+        saw_labels: Whether it was trained on an image whose label is checked; also if it was
+            imported, so that its training images are unknown.
         key: Differs between networks whose features differ.
     """
 
@@ -75,16 +77,17 @@ def run_network(run: RunDir, dataset: PreparedDataset) -> FeatureNetwork:
         DataError: If it was trained on another split of the same benchmark.
     """
     network = load_network(run, dataset.format)
-    same = run.benchmark.name == dataset.info.name
-    if same:
+    if run.benchmark.name == dataset.info.name:
         require_split(dataset, network.info.split_hash, run.run_id)
+    # another benchmark can have the same images, so names do not tell
+    checked = dataset.samples.iloc[dataset.rows("train")]
     title = f"{network.info.title} ({run.benchmark.name}/{run.run_id})"
     return FeatureNetwork(
         title,
         network.model,
         network.spec,
         network.preprocessing,
-        same,
+        network.info.trained_elsewhere or bool(saw_images(run, checked).any()),
         f"{run.benchmark.name}/{run.run_id}/{network.info.created}",
     )
 

@@ -48,7 +48,7 @@ from training.jobs.accelerator import (
     peak_memory,
     reset_peak_memory,
 )
-from training.jobs.base_runs import require_unseen_test
+from training.jobs.base_runs import require_unseen_images, unknown_training
 from training.jobs.distillation import distilled_targets, load_hint_teacher, load_teachers
 from training.jobs.evaluate import predict_splits, require_split, write_regression, write_run
 
@@ -129,6 +129,7 @@ class _Components:
         base_hash: Hash of an adapter's base weights; None without an adapter.
         regression: Targets of the regression head; None without one.
         teachers: Creation time of each teacher by run id.
+        unknown_training: Notes on imported runs that the training descends from.
     """
 
     model: nn.Module
@@ -138,6 +139,7 @@ class _Components:
     data: TrainData
     distillation: Distillation
     teachers: Mapping[str, str]
+    unknown_training: tuple[str, ...]
 
 
 def train_network(
@@ -178,12 +180,14 @@ def _train(
     recipe = with_resolved_model(recipe)
     check_progressive_size(recipe)
     require_split(dataset, benchmark.info().split_hash, f"The benchmark {benchmark.name}")
-    require_unseen_test(recipe, dataset, benchmark.store)
+    require_unseen_images(recipe, dataset, benchmark.store)
     setup = _setup(recipe, dataset, benchmark, options)
     accelerator, run = setup.accelerator, setup.run
     components = _build(setup, options.progress)
     for note in components.initial.notes:
         options.notify(f"Initial weights ({components.initial.source}): {note}.")
+    for note in components.unknown_training:
+        options.notify(f"{note}.")
     main = accelerator.is_main_process
     writer = ProgressWriter(callback, run.under_way, recipe) if main else None
     checkpoints = CheckpointFolder(run.state_dir)
@@ -227,7 +231,8 @@ def _build(setup: _Setup, progress: Progress) -> _Components:
     data, distillation = _distill(setup, train_data(recipe, dataset, regression), progress)
     names = recipe.distill.teachers if recipe.distill else ()
     teachers = {name: setup.benchmark.run(name).info().created for name in names}
-    return _Components(model, initial, base, regression, data, distillation, teachers)
+    unknown = unknown_training(recipe, setup.benchmark)
+    return _Components(model, initial, base, regression, data, distillation, teachers, unknown)
 
 
 def _distill(setup: _Setup, data: TrainData, progress: Progress) -> tuple[TrainData, Distillation]:
@@ -423,7 +428,7 @@ def _run_info(
         labels=setup.dataset.labels.names,
         init=components.initial.init,
         init_source=components.initial.source,
-        init_notes=components.initial.notes,
+        init_notes=(*components.initial.notes, *components.unknown_training),
         seed=recipe.train.seed,
         image_size=recipe.model.image_size,
         preprocessing_hash=components.data.preprocessing.hash,

@@ -1,5 +1,7 @@
 """Likely label errors of train from out-of-fold predictions, on planted errors."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -18,6 +20,8 @@ from fer_core.evaluation.label_issues import (
 )
 from fer_core.evaluation.predictions import SplitPredictions
 from fer_core.labels import LabelSet
+from fer_core.records import ELSEWHERE
+from tests.support.builders import toy_benchmark
 from training.jobs import check_labels as job
 
 LABELS = LabelSet(("angry", "happy", "sad"))
@@ -153,6 +157,25 @@ def test_features_of_a_run_that_saw_the_labels_say_so(toy):
     assert pooled.shape[0] == 3
     assert pooled.ndim == 2
     assert np.isfinite(pooled).all()
+
+
+def strangers(dataset):
+    """The dataset, as if its pictures were others."""
+    samples = dataset.samples.assign(source="other", sha1="other")
+    return replace(dataset, samples=samples, info=dataset.info.model_copy(update={"name": "new"}))
+
+
+def test_a_run_of_another_benchmark_saw_the_same_images_there(toy, tmp_path):
+    other = toy_benchmark(tmp_path, runs=0, name="other")
+    run = toy.benchmark.run("efficientnet_lite0-cpu-s0")
+    assert job.run_network(run, other.dataset).saw_labels
+    assert not job.run_network(run, strangers(other.dataset)).saw_labels
+
+
+def test_the_training_images_of_an_imported_network_may_be_these(benchmark_copy, toy):
+    run = benchmark_copy.run("efficientnet_lite0-cpu-s0")
+    run.info().model_copy(update={"init": ELSEWHERE}).write(run.info_path)
+    assert job.run_network(run, strangers(toy.dataset)).saw_labels
 
 
 def test_a_table_without_facts_is_refused(tmp_path):
