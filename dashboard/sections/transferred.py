@@ -13,7 +13,10 @@ from dashboard.components.columns import percent_column
 from dashboard.components.text import plain
 from fer_core.evaluation.report import Estimate
 from fer_core.evaluation.shift import DistributionShift, RunShift, ShiftReport
+from fer_core.evaluation.shift_causes import EXPECTED_MISPLACED
 from fer_core.figures import transfers as figures
+
+_EXPECTED_BEYOND = 0.02
 
 LINKED = (
     ("leaderboard", "all metrics, with intervals"),
@@ -168,18 +171,20 @@ def classes(report: ShiftReport) -> None:
 
 def distributions(report: ShiftReport) -> None:
     """Shows light, sharpness, size and framing of the faces beside the benchmark's."""
-    rows = (*report.pictures, *report.framing)
+    rows = [(row, _EXPECTED_BEYOND) for row in report.pictures]
+    rows += [(row, EXPECTED_MISPLACED) for row in report.framing]
     columns = st.columns(2, gap="large")
-    for index, row in enumerate(rows):
+    for index, (row, expected) in enumerate(rows):
+        text = _caption(row, expected)
         with columns[index % 2]:
-            chart.show(figures.distribution(row), f"distribution-{row.name}", _caption(row))
+            chart.show(figures.distribution(row), f"distribution-{row.name}", text)
 
 
-def _caption(row: DistributionShift) -> str:
+def _caption(row: DistributionShift, expected: float) -> str:
     title = f"{row.title[0].upper()}{row.title[1:]}"
     return (
         f"{title}: {row.outside:.0%} of {row.faces:,} faces are beyond 98% of the benchmark's "
-        "(2% expected). Boxes are quartiles, lines 5% to 95%."
+        f"({expected:.0%} expected). Boxes are quartiles, lines 5% to 95%."
     )
 
 

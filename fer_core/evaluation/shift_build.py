@@ -158,8 +158,7 @@ def build_shift(benchmark: BenchmarkDir) -> ShiftReport:
     classes = _classes(max(runs.values(), key=lambda run: run.predictions.accuracy), present)
     framing = _framing(facts)
     agreement, before = _agreements(_networks(runs))
-    signs = Signs(classes, framing, _framing_check(facts), facts.outside, _conflicts(runs))
-    causes, sentence = explain(rows, signs)
+    causes, sentence = explain(rows, _signs(facts, classes, framing))
     checks = read_checks(origin.estimate_checks_path)
     signals = _signals(facts, rows, checks)
     reasons = reasons_against(signals)
@@ -182,6 +181,19 @@ def build_shift(benchmark: BenchmarkDir) -> ShiftReport:
         reasons=reasons,
         error=error_of(checks),
         margin=signals.margin,
+    )
+
+
+def _signs(
+    facts: _Facts, classes: Sequence[ClassShare], framing: Sequence[DistributionShift]
+) -> Signs:
+    return Signs(
+        classes=classes,
+        framing=framing,
+        framing_check=_framing_check(facts),
+        outside=facts.outside,
+        compared=int(np.isfinite(facts.distances).sum()),
+        conflicts=_conflicts(facts.runs),
     )
 
 
@@ -446,6 +458,6 @@ def _framing_check(facts: _Facts) -> FramingCheck | None:
     order = pd.Index(run.ids).get_indexer(pd.Index(samples["id"][rows]))
     names = np.array(run.labels.names, dtype=object)
     truth = samples["label"].to_numpy(dtype=object)[rows]
-    before = float((names[run.predicted[order]] == truth).mean())
-    after = float((reframed.to_numpy(dtype=object)[rows] == truth).mean())
-    return FramingCheck(facts.reference.run_id, before, after, int(rows.sum()))
+    before = np.asarray(names[run.predicted[order]] == truth, dtype=bool)
+    after = np.asarray(reframed.to_numpy(dtype=object)[rows] == truth, dtype=bool)
+    return FramingCheck.of(facts.reference.run_id, before, after)

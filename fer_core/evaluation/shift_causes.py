@@ -2,11 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
+from numpy.typing import NDArray
+from scipy.special import bdtrc
 
 from fer_core.evaluation.estimate_trust import MOST_OUTSIDE
 from fer_core.evaluation.shift import Cause, ClassShare, DistributionShift, RunShift
+from fer_core.evaluation.significance import mcnemar
 
 LARGEST_UNSEEN = 0.05
 """A fall that the interval does not exclude from which more labels are asked for."""
@@ -15,7 +19,17 @@ SMALL = 0.01
 """Changes of accuracy below one point are not explained."""
 
 FAR_OUTSIDE = 0.1
-"""Share of faces beyond 98% of the benchmark's from which a measure differs; 0.02 is expected."""
+"""Share of faces beyond 98% of the benchmark's from which a measure differs."""
+
+EXPECTED_MISPLACED = 0.033
+"""Share of the benchmark's own faces beyond 98% of 150 others, from which quantiles are known."""
+
+EXPECTED_OUTSIDE = 0.01
+"""Share of the benchmark's own faces farther out in the embedding than 99% of it."""
+
+FEWEST_REFRAMED = 30
+SIGNIFICANT = 0.05
+"""A difference is named as a cause only if chance has a smaller probability."""
 
 ECE_RISE = 0.05
 SHARE_CHANGE = 0.1
@@ -34,12 +48,26 @@ class FramingCheck:
         run_id: The network.
         before, after: Accuracy, 0 to 1.
         faces: Number of labelled faces.
+        p_value: McNemar's test of both results on the same faces.
     """
 
     run_id: str
     before: float
     after: float
     faces: int
+    p_value: float
+
+    @classmethod
+    def of(cls, run_id: str, before: NDArray[np.bool_], after: NDArray[np.bool_]) -> Self:
+        """Compares whether each face is right as framed and after reframing, both shape (N,)."""
+        gained, lost = int((after & ~before).sum()), int((before & ~after).sum())
+        means = float(before.mean()), float(after.mean())
+        return cls(run_id, *means, len(before), mcnemar(gained, lost))
+
+    @property
+    def is_sure(self) -> bool:
+        """Whether enough faces were compared and chance does not explain the difference."""
+        return self.faces >= FEWEST_REFRAMED and self.p_value < SIGNIFICANT
 
 
 @dataclass(frozen=True)
@@ -51,6 +79,7 @@ class Signs:
         framing: Placement of the faces.
         framing_check: Accuracy before and after reframing; None if it was not measured.
         outside: Share of faces far out in the embedding; None if they were not compared.
+        compared: Number of faces that were compared in the embedding.
         conflicts: Share of labels that all networks contradict alike, beyond the benchmark's; None
             if it is unknown.
     """
@@ -59,6 +88,7 @@ class Signs:
     framing: Sequence[DistributionShift]
     framing_check: FramingCheck | None
     outside: float | None
+    compared: int
     conflicts: float | None
 
 
@@ -75,7 +105,7 @@ def explain(runs: Sequence[RunShift], signs: Signs) -> tuple[tuple[Cause, ...], 
     accuracy = float(np.mean([run.accuracy.value for run in labelled if run.accuracy]))
     before = float(np.mean([run.benchmark_accuracy for run in labelled]))
     causes = [_class_cause(labelled, accuracy)]
-    if signs.framing_check is not None:
+    if signs.framing_check is not None and signs.framing_check.is_sure:
         causes.append(_framing_cause(signs.framing_check))
     causes += _within_cause(labelled, accuracy, signs.outside)
     if signs.conflicts is not None:
@@ -173,18 +203,16 @@ def _sentence(
 def _without_labels(signs: Signs) -> tuple[tuple[Cause, ...], str]:
     """Names what differs; without labels nothing says how much accuracy it costs."""
     causes = _visible_framing(signs.framing)
-    if signs.outside is not None and signs.outside > MOST_OUTSIDE:
+    if (
+        signs.outside is not None
+        and signs.outside > MOST_OUTSIDE
+        and _exceeds(signs.outside, signs.compared, EXPECTED_OUTSIDE)
+    ):
         text = f"{signs.outside:.0%} of the faces lie farther out than 99% of the benchmark's."
         causes.append(
             Cause(name="out-of-distribution faces", points=None, text=text, remedy=_ADAPT)
         )
-    moved = max(signs.classes, key=lambda row: abs(row.bbse[0] - row.benchmark))
-    if abs(moved.bbse[0] - moved.benchmark) > SHARE_CHANGE:
-        text = (
-            f"About {moved.bbse[0]:.0%} of the faces are {moved.label}, against "
-            f"{moved.benchmark:.0%} in the benchmark."
-        )
-        causes.append(Cause(name="class shares", points=None, text=text, remedy=_RECALIBRATE))
+    causes += _visible_classes(signs.classes)
     if not causes:
         return (), (
             "Framing, class shares and embedding are like the benchmark's. Label some faces to "
@@ -196,8 +224,36 @@ def _without_labels(signs: Signs) -> tuple[tuple[Cause, ...], str]:
     )
 
 
+def _visible_classes(classes: Sequence[ClassShare]) -> list[Cause]:
+    """Names the class whose estimated share changed most, if its interval excludes no change."""
+    changed = [
+        row
+        for row in classes
+        if abs(row.bbse[0] - row.benchmark) > SHARE_CHANGE
+        and not row.bbse[1] <= row.benchmark <= row.bbse[2]
+    ]
+    if not changed:
+        return []
+    moved = max(changed, key=lambda row: abs(row.bbse[0] - row.benchmark))
+    value, low, high = moved.bbse
+    text = (
+        f"About {value:.0%} ({low:.0%} to {high:.0%}) of the faces are {moved.label}, against "
+        f"{moved.benchmark:.0%} in the benchmark."
+    )
+    return [Cause(name="class shares", points=None, text=text, remedy=_RECALIBRATE)]
+
+
+def _exceeds(share: float, faces: int, expected: float) -> bool:
+    """Whether a share of the faces is larger than expected, by a one-sided binomial test."""
+    return float(bdtrc(round(share * faces) - 1, faces, expected)) < SIGNIFICANT
+
+
 def _visible_framing(framing: Sequence[DistributionShift]) -> list[Cause]:
-    differing = [row for row in framing if row.outside >= FAR_OUTSIDE]
+    differing = [
+        row
+        for row in framing
+        if row.outside >= FAR_OUTSIDE and _exceeds(row.outside, row.faces, EXPECTED_MISPLACED)
+    ]
     if not differing:
         return []
     worst = max(differing, key=lambda row: row.outside)

@@ -1,5 +1,6 @@
 """Which cause is named, and which remedy, on changes that are known by construction."""
 
+import numpy as np
 import pytest
 
 from fer_core.evaluation.estimate_trust import MOST_OUTSIDE
@@ -17,7 +18,7 @@ CLASSES = (
 
 def signs(**changes) -> Signs:
     values = {"classes": CLASSES, "framing": (), "framing_check": None, "outside": 0.01,
-              "conflicts": 0.0}  # fmt: skip
+              "compared": 500, "conflicts": 0.0}  # fmt: skip
     return Signs(**{**values, **changes})
 
 
@@ -31,11 +32,19 @@ def run(accuracy: float | None, **changes) -> RunShift:
     return RunShift(**{**values, **changes})
 
 
+def reframed(faces: int, gained: int, lost: int) -> FramingCheck:
+    """Returns the check of a network that gains and loses some faces by reframing."""
+    before, after = np.ones(faces, dtype=bool), np.ones(faces, dtype=bool)
+    before[:gained] = False
+    after[gained : gained + lost] = False
+    return FramingCheck.of("net", before, after)
+
+
 @pytest.mark.parametrize(
     ("row", "sign", "name", "remedy"),
     [
         (run(0.7, reweighted=0.85), signs(), "class shares", "recalibrate"),
-        (run(0.7), signs(framing_check=FramingCheck("net", 0.7, 0.86, 150)), "framing", "reframe"),
+        (run(0.7), signs(framing_check=reframed(150, 27, 3)), "framing", "reframe"),
         (run(0.7, within=0.88), signs(outside=0.4), "out-of-distribution faces", "adapt"),
         (run(0.7), signs(conflicts=0.15), "labels", "relabel"),
     ],
@@ -94,5 +103,52 @@ def test_without_labels_the_estimated_shares_of_classes_are_compared():
     )
     (cause,), _ = explain([run(None)], signs(classes=classes))
     assert (cause.name, cause.points) == ("class shares", None)
-    assert cause.text == "About 40% of the faces are sad, against 20% in the benchmark."
+    assert cause.text == (
+        "About 40% (30% to 50%) of the faces are sad, against 20% in the benchmark."
+    )
     assert cause.remedy.startswith("recalibrate: ")
+
+
+@pytest.mark.parametrize(
+    ("check", "named"),
+    [
+        (reframed(30, 6, 0), True),  # p = 2 / 2 ** 6
+        (reframed(29, 6, 0), False),  # too few faces
+        (reframed(200, 5, 0), False),  # p = 2 / 2 ** 5
+        (reframed(200, 40, 30), False),
+    ],
+)
+def test_framing_is_a_cause_only_if_chance_does_not_explain_it(check, named):
+    causes, _ = explain([run(0.7)], signs(framing_check=check))
+    assert ("framing" in [cause.name for cause in causes]) == named
+
+
+def test_the_framing_check_compares_the_same_faces():
+    before, after = np.array([True, False, False, True]), np.array([True, True, False, False])
+    check = FramingCheck.of("net", before, after)
+    assert (check.before, check.after, check.faces, check.p_value) == (0.5, 0.5, 4, 1.0)
+
+
+def test_without_labels_class_shares_whose_interval_has_the_benchmarks_are_no_cause():
+    row = ClassShare(
+        label="sad", benchmark=0.2, labelled=None, bbse=(0.4, 0.15, 0.6), em=(0.4, 0.4, 0.4)
+    )
+    assert explain([run(None)], signs(classes=(row,)))[0] == ()
+
+
+@pytest.mark.parametrize(("faces", "named"), [(10, False), (20, False), (40, True)])
+def test_without_labels_few_faces_beyond_the_benchmarks_are_no_cause(faces, named):
+    """10% of the faces: expected are 3.3%, so that 2 of 20 have a probability of 14%."""
+    size = DistributionShift(
+        name="box", title="size of the face", unit="", benchmark=(1, 1, 1, 1, 1),
+        transferred=(1, 1, 1, 1, 1), outside=0.1, faces=faces,
+    )  # fmt: skip
+    causes, _ = explain([run(None)], signs(framing=(size,)))
+    assert bool(causes) == named
+
+
+@pytest.mark.parametrize(("compared", "named"), [(16, False), (100, True)])
+def test_without_labels_few_faces_far_out_are_no_cause(compared, named):
+    """1 of 16 faces is 6%, but has a probability of 15% where 1% are expected."""
+    causes, _ = explain([run(None)], signs(outside=0.0625, compared=compared))
+    assert bool(causes) == named
