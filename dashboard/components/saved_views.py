@@ -49,7 +49,7 @@ def _listed(store: ReviewStore, view: SavedView, titles: Mapping[str, str]) -> N
     link.page_link(
         f"views/{view.page}.py",
         label=plain(view.name),
-        help=f"{titles[view.page]}; saved by {view.annotator} on {view.created[:10]}",
+        help=f"{titles[view.page]}; saved by {plain(view.annotator)} on {view.created[:10]}",
         icon=":material/bookmark:",
         query_params=parse_qs(view.query),
     )

@@ -159,7 +159,8 @@ def predictions(benchmark: Benchmark, run_ids: Sequence[str], faces: Faces) -> N
 def agreement(predictions: Sequence[BasePrediction], unsure_below: float) -> str:
     """Returns one sentence on whether the models agree."""
     predicted = [
-        decide(item.calibrated, item.labels, unsure_below) or "unsure" for item in predictions
+        plain(decide(item.calibrated, item.labels, unsure_below) or "unsure")
+        for item in predictions
     ]
     if len(predictions) == 1:
         return f"{plain(predictions[0].title)}: {predicted[0]}."
@@ -208,7 +209,7 @@ def _predict(
                 continue
             predicted[run_id] = result
             top = decide(result.calibrated, result.labels, unsure_below)
-            st.markdown(f"### {top or 'unsure'} · {result.calibrated.max():.0%}")
+            st.markdown(f"### {plain(top or 'unsure')} · {result.calibrated.max():.0%}")
             for name, item in result.estimates.items():
                 st.markdown(f"{plain(name)}: **{item.text()}**")
             st.plotly_chart(
@@ -253,7 +254,8 @@ def _explain(
             continue
         explained[run_id] = result
         note = (
-            f"Evidence for *{result.explained}* ({result.method}); {1000 * result.seconds:.0f} ms"
+            f"Evidence for *{plain(result.explained)}* ({result.method}); "
+            f"{1000 * result.seconds:.0f} ms"
         )
         with cards[run_id].map.container():
             saliency_map.show(st.container(), face, result.saliency, result.evidence, note)

@@ -136,7 +136,7 @@ def _slice_config(name: str) -> ColumnConfig:
     title = name.removesuffix(" interval")
     if title != name:
         return st.column_config.TextColumn(
-            f"95% of {title} (%)", help=f"95% Wilson interval of the accuracy on {title}."
+            f"95% of {title} (%)", help=f"95% Wilson interval of the accuracy on {plain(title)}."
         )
     return share_bar(
         title, "Accuracy on this saved slice; the number of its images is in parentheses."

@@ -345,7 +345,7 @@ def _groups(benchmark: Benchmark, table: pd.DataFrame) -> None:
         if (hidden := len(members) - MEMBERS_SHOWN) > 0:
             note += f"; {hidden} more not shown"
         with st.container(border=True):
-            st.caption(note)
+            st.caption(plain(note))
             rows = members.head(MEMBERS_SHOWN)
             gallery(_cards(benchmark, rows, pictures), side=96, key=f"group-{number}",
                     on_open=viewer.open_sample)  # fmt: skip

@@ -140,11 +140,11 @@ def confusions(benchmark: Benchmark, board: Board, entry: Entry) -> None:
     if worst.empty:
         st.success("This run makes no error on these images.", icon=":material/check:")
         return
-    for row in worst.itertuples(index=False):
-        true, predicted, images, share = row
+    for true, predicted, images, share in worst.itertuples(index=False):
+        label = f"{true} predicted as {predicted}: {images:,} images, {share:.0%} of {true}"
         st.page_link(
             "views/confusion.py",
-            label=f"{true} predicted as {predicted}: {images:,} images, {share:.0%} of {true}",
+            label=plain(label),
             icon=":material/photo_library:",
             query_params={
                 **_address(benchmark, entry.run_id),

@@ -1,5 +1,7 @@
 """Saved slices: from a list of samples to a filter and a column of the leaderboard."""
 
+import json
+
 import pytest
 
 from fer_core.artifacts import ArtifactStore
@@ -41,6 +43,17 @@ def test_a_slice_is_a_column_of_the_leaderboard(open_page, artifacts_copy, store
     pair = table.loc[table["run"] == "pair-cpu"]
     assert pair[column].item() == 0  # only its errors are in the slice
     assert pair[f"{column} interval"].item().startswith("0.0 to ")
+
+
+def test_a_slices_name_is_no_markdown(open_page, artifacts_copy, store):
+    store.save_slice(SavedSlice("*dark*", "ada", happy_test_images(artifacts_copy)))
+    app = open_page("leaderboard", artifacts_copy, slices="*dark*")
+    assert not app.exception
+    columns = json.loads(app.dataframe[0].proto.columns)
+    helps = [config["help"] for config in columns.values() if "Wilson" in config.get("help", "")]
+    assert [text for text in helps if "dark" in text] == [
+        r"95% Wilson interval of the accuracy on \*dark\* \(10\)."
+    ]
 
 
 def test_slices_are_listed_and_deleted(open_page, artifacts_copy, store):

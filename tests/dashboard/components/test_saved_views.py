@@ -29,6 +29,13 @@ def test_the_present_page_is_saved_with_what_is_picked(open_page, artifacts_copy
     assert "true=happy" in view.query
 
 
+def test_an_annotators_name_is_no_markdown(open_page, artifacts_copy, store):
+    store.save_view(SavedView("smiles", "[ada](x) *a*", "confusion", "run=pair-cpu"))
+    app = open_page("trust", artifacts_copy)
+    (link,) = [element.proto for element in app.get("page_link") if element.proto.label == "smiles"]
+    assert r"saved by \[ada\]\(x\) \*a\* on" in link.help
+
+
 def test_a_view_is_a_link_on_every_page_until_it_is_deleted(open_page, artifacts_copy, store):
     store.save_view(SavedView("smiles", "ada", "confusion", "run=pair-cpu&true=happy"))
     store.save_view(SavedView("old", "ada", "no_such_page", ""))

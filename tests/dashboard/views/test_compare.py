@@ -1,9 +1,12 @@
 """Compare on a face, through the application's entry."""
 
+from dataclasses import replace
+
 import pytest
 import streamlit as st
 
 from dashboard.cache import benchmarks, inference
+from dashboard.sections import compare as sections
 from fer_core.artifacts import ArtifactStore
 from fer_core.data.centerface import CenterFaceDetector
 from fer_core.data.faces import DetectedFace
@@ -182,6 +185,19 @@ def test_without_models_the_page_asks_to_select_one(compare):
     app = compare()
     app.button_group(key="runs").set_value([]).run()
     assert app.info[0].value == "Pick at least one model."
+
+
+def test_class_names_are_no_markdown(compare, monkeypatch):
+    explain = inference.explained_prediction
+    monkeypatch.setattr(sections, "decide", lambda *_: "*a*")
+    monkeypatch.setattr(
+        inference, "explained_prediction",
+        lambda *arguments: replace(explain(*arguments), explained="b[1]"),
+    )  # fmt: skip
+    app = compare()
+    assert [verdict.partition(" ·")[0] for verdict in verdicts(app)] == [r"### \*a\*"] * 4
+    assert r"#### All 4 models: \*a\*." in [text.value for text in app.markdown]
+    assert r"Evidence for *b\[1\]* (" in texts(app)
 
 
 def test_predictions_and_links_to_the_runs_do_not_wait_for_maps(compare, monkeypatch):

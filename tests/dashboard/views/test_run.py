@@ -1,5 +1,8 @@
 """The page of a run, through the application's entry."""
 
+import pandas as pd
+
+from dashboard.sections import run_details
 from fer_core.evaluation.report import Report
 from tests.support.pages import texts
 
@@ -28,6 +31,15 @@ def test_worst_confusions_link_to_their_cell(open_page, toy):
     assert all(
         "true=" in link.query_string and f"run={RUN}" in link.query_string for link in confused
     )
+
+
+def test_class_names_are_no_markdown(open_page, toy, monkeypatch):
+    worst = pd.DataFrame([("*a*", "b[1]", 3, 0.5)])
+    monkeypatch.setattr(run_details, "most_confused", lambda *_: worst)
+    app = open_page("run", toy.artifacts, toy.data, run=RUN)
+    assert not app.exception
+    labels = [link.proto.label for link in app.get("page_link")]
+    assert r"\*a\* predicted as b\[1\]\: 3 images, 50% of \*a\*" in labels
 
 
 def test_an_ensemble_shows_the_curves_of_its_members(open_page, toy):
