@@ -91,7 +91,8 @@ def check_source(selected: SelectedSource, counts: PartCounts) -> None:
     """Checks what can be known only once a source was read to its end.
 
     Raises:
-        DataError: If no image of some class could be read, or a class to rename was not met.
+        DataError: If no image of some class could be read, or a class to rename or
+            to select was not met.
     """
     if (check := getattr(selected.reader, "check_readable", None)) is not None:
         check(counts.readable)

@@ -152,9 +152,19 @@ class ClassFilter:
         return None if label is None else self._mapping.get(label, label) or None
 
     def check(self) -> None:
-        """Refuses a mapping that names no class of the source."""
+        """Refuses a mapping or a selection that names no class of the source.
+
+        Raises:
+            DataError: Names the classes of the source.
+        """
         if unknown := sorted(set(self._mapping) - self.seen):
             raise DataError(
                 f"--map-class names {', '.join(unknown)}, but the classes of "
                 f"{self._selected.title} are {', '.join(sorted(self.seen))}. Correct the names."
+            )
+        names = {name for label in self.seen if (name := self.mapped_name(label))}
+        if unknown := sorted((self._classes or set()) - names):
+            raise DataError(
+                f"`classes` names {', '.join(unknown)}, but the classes of {self._selected.title} "
+                f"are {', '.join(sorted(names))}. Correct the names."
             )

@@ -202,6 +202,22 @@ def test_selected_classes_and_a_limit(tmp_path: Path) -> None:
     assert card.sources[0].left_out == {"beyond the limit": 40}
 
 
+def test_a_selected_class_that_the_source_lacks_is_named(tmp_path: Path) -> None:
+    three = source(90, seed=1, labels=("happy", "sad", "fear"))
+    part = SelectedSource(three, classes=("happy", "hapy", "sad", "bored"), limit=40)
+    with pytest.raises(
+        DataError,
+        match="`classes` names bored, hapy, but the classes of list are fear, happy, sad",
+    ):
+        build(tmp_path, part)
+    # classes have the names that the mapping gives
+    renamed = SelectedSource(three, classes=("happy", "anger"), mapping={"fear": "angry"})
+    assert build(tmp_path, renamed).info.labels == ("angry", "happy")
+    before = SelectedSource(three, classes=("happy", "fear"), mapping={"fear": "angry"})
+    with pytest.raises(DataError, match="names fear, but the classes of list are angry, happy"):
+        build(tmp_path, before)
+
+
 def test_source_weights_change_proportions_in_train_only(tmp_path: Path) -> None:
     """30 and 60 training images, wanted 2 to 1: 30 and 15."""
     parts = [
