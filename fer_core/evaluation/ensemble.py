@@ -18,15 +18,15 @@ def average(
     """Averages the members' probabilities, sample by sample (soft voting).
 
     Args:
-        members: Predictions of at least two runs.
+        members: Predictions of the runs; of one if greedy selection took no other.
         weights: One weight per member, summing to 1; equal weights by default.
         shift: Prior shift added to the logits of the mean, one value per class; none by default.
 
     Raises:
-        ArtifactError: If members differ in classes, samples or labels.
+        ArtifactError: If there is no member, or members differ in classes, samples or labels.
     """
-    if len(members) < 2:
-        raise ArtifactError("An ensemble needs at least two members.")
+    if not members:
+        raise ArtifactError("An ensemble needs a member. Train the ensemble again.")
     return Predictions(
         {
             name: _average_split(

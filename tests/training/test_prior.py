@@ -15,7 +15,7 @@ from fer_core.predictor import Predictor
 from tests.support.builders import toy_benchmark, toy_recipe
 from training.jobs import ensembles
 from training.jobs import train as train_job
-from training.jobs.ensembles import build_ensemble
+from training.jobs.ensembles import build_ensemble, evaluate_ensemble, refresh_ensembles
 from training.jobs.train import TrainOptions, train_network
 from training.terminal.progress import TrainingBar
 
@@ -136,6 +136,30 @@ def test_an_ensemble_applies_its_logit_shift_everywhere(tmp_path, monkeypatch):
     with predictor.borrow(run.run_id) as subject, torch.inference_mode():
         logits = subject.model(subject.prepare(faces))
     np.testing.assert_allclose(logits.double().softmax(1).numpy(), answer, atol=1e-5)
+
+
+def test_an_ensemble_of_one_selected_member_is_evaluated_again(tmp_path, monkeypatch):
+    toy = toy_benchmark(tmp_path)
+    monkeypatch.setattr(ensembles, "greedy_weights", lambda *_, **__: (0.0, 1.0))
+    names = ("efficientnet_lite0", "resnet34")
+    recipe = EnsembleRecipe(
+        kind="ensemble", name="one", profile="cpu", members=names, method="greedy", prior="fixed"
+    )
+    run = build_ensemble(recipe, toy.benchmark)
+    member = toy.benchmark.run("resnet34-cpu-s0")
+    assert run.info().members == (member.run_id,)
+    assert len(run.info().test_ledger) == 1
+    evaluate_ensemble(run)
+    assert run.run_id in {refreshed.run_id for refreshed in refresh_ensembles(member)}
+    assert len(run.info().test_ledger) == 3
+    labels = toy.dataset.labels
+    first, second = (Predictions.read(item.predictions_path, labels) for item in (member, run))
+    for split in ("validation", "test"):
+        expected = first.split(split).probabilities
+        np.testing.assert_allclose(second.split(split).probabilities, expected, atol=1e-6)
+    faces = np.asarray(toy.dataset.images[:3])
+    one, same = Predictor(toy.benchmark).predict(list(faces), [member.run_id, run.run_id])
+    np.testing.assert_allclose(one.probabilities, same.probabilities, atol=1e-6)
 
 
 def test_an_ensemble_may_be_the_plain_mean(tmp_path, monkeypatch):
