@@ -58,8 +58,8 @@ LEAST_MACRO_RECALL: Any = Field(
     default=0.0,
     ge=0,
     le=1,
-    description="prior=accuracy: choose the most accurate strength among those with at least this "
-    "macro-recall on validation; 0: among all",
+    description="prior=accuracy: choose only among strengths with at least this macro-recall on "
+    "validation; 0: among all",
 )
 """Field of networks and ensembles."""
 
@@ -201,8 +201,8 @@ class LossConfig(_Section):
     )
     prior: Literal["accuracy", "fixed"] = Field(
         default="accuracy",
-        description="prior shift after training: accuracy chooses its strength on validation, "
-        "fixed applies none",
+        description="prior shift after training: accuracy chooses the smallest strength whose "
+        "validation accuracy is within 0.2 standard errors of the best, fixed applies none",
     )
     least_macro_recall: float = LEAST_MACRO_RECALL
 
@@ -426,8 +426,8 @@ class EnsembleRecipe(_Section):
     method: Literal["mean", "greedy"] = "mean"
     prior: Literal["accuracy", "fixed"] = Field(
         default="accuracy",
-        description="prior shift of the mean: accuracy chooses its strength on validation, fixed "
-        "applies none",
+        description="prior shift of the mean: accuracy chooses the smallest strength whose "
+        "validation accuracy is within 0.2 standard errors of the best, fixed applies none",
     )
     least_macro_recall: float = LEAST_MACRO_RECALL
     title: str = Field(default="", description="display name; default: the members' titles")
