@@ -88,6 +88,8 @@ def runs(benchmark: Benchmark, report: ShiftReport) -> None:
         },
         key="transferred-runs",
     )
+    if any(run.ece is not None for run in ordered):
+        st.caption(_ece_caption(ordered))
     if report.missing_classes and report.labelled:
         st.caption(
             f"No labelled face is {plain(', '.join(report.missing_classes))}. In `accuracy` a "
@@ -123,9 +125,20 @@ def _run_row(run: RunShift, title: str, *, trusted: bool) -> dict[str, object]:
         if run.accuracy_present is None
         else run.accuracy_present.value,
         "ECE": None if run.ece is None else round(run.ece, 3),
+        "ECE by chance": None if run.ece_by_chance is None else round(run.ece_by_chance, 3),
         "ECE on the benchmark": round(run.benchmark_ece, 3),
         "estimate without labels": run.estimate if trusted else None,
     }
+
+
+def _ece_caption(runs: Sequence[RunShift]) -> str:
+    text = "ECE is larger in a small set even if the model is calibrated as on the benchmark."
+    if any(run.ece_by_chance is not None for run in runs):
+        text += (
+            " Of as many images of the benchmark it is at most `ECE by chance` with 95% "
+            "probability: compare `ECE` with that."
+        )
+    return text
 
 
 def _text(accuracy: Estimate | None) -> str:

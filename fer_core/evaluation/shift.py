@@ -24,6 +24,9 @@ class RunShift(_Frozen):
         accuracy_present: Accuracy if the probabilities are renormalised over the classes of the
             set; None if it has all classes, or no labels.
         ece: ECE on labelled faces, calibrated by the same temperature.
+        ece_by_chance: 95% quantile of the benchmark's ECE on as many images as are labelled: ECE is
+            larger in a small set even if calibration is the same. None without labels and in older
+            files.
         reweighted: Accuracy at the class shares of the benchmark's test split, over the classes
             that the set has.
         within: Accuracy on labelled faces like the benchmark's; None if they were not compared or
@@ -38,6 +41,7 @@ class RunShift(_Frozen):
     accuracy: Estimate | None = None
     accuracy_present: Estimate | None = None
     ece: float | None = None
+    ece_by_chance: float | None = None
     reweighted: float | None = None
     within: float | None = None
     estimates: Mapping[str, float]

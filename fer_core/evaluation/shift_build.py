@@ -293,10 +293,24 @@ def _run_shift(
             "accuracy": _share(labelled),
             "accuracy_present": present,
             "ece": metrics.ece(labelled.truth, labelled.probabilities),
+            "ece_by_chance": ece_by_chance(test, len(labelled)),
             "reweighted": _reweighted(labelled, test),
             "within": inside,
         }
     )
+
+
+def ece_by_chance(test: SplitPredictions, images: int, seed: int = 0) -> float:
+    """Returns the 95% quantile of the ECE of this many of the benchmark's test images.
+
+    They are drawn with replacement, as the set may be larger than the benchmark.
+    """
+    random = np.random.default_rng(seed)
+    values = []
+    for _ in range(_RESAMPLES):
+        rows = random.integers(0, len(test), images)
+        values.append(metrics.ece(test.truth[rows], test.probabilities[rows]))
+    return float(np.quantile(values, 1 - _UNLIKELY))
 
 
 def _share(predictions: SplitPredictions) -> Estimate | None:

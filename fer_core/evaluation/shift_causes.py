@@ -180,7 +180,7 @@ def _sentence(
                 f"{start} No fall is shown, but one of up to {100 * (before - low):.0f} points "
                 "cannot be excluded: label more faces."
             )
-        if rise > ECE_RISE:
+        if rise > ECE_RISE and _is_less_calibrated(runs):
             return f"{start} Only calibration is worse (ECE {rise:+.2f}): {_RECALIBRATE}."
         return f"{start} Nothing needs to be done."
     start = (
@@ -198,6 +198,12 @@ def _sentence(
         f"{start} The largest cause is {largest.name} ({points:+.1f} points). To do: "
         f"{largest.remedy}."
     )
+
+
+def _is_less_calibrated(runs: Sequence[RunShift]) -> bool:
+    """Whether the mean ECE is larger than so few of the benchmark's images explain."""
+    by_chance = [run.ece_by_chance or 0.0 for run in runs]
+    return float(np.mean([run.ece or 0.0 for run in runs])) > float(np.mean(by_chance))
 
 
 def _without_labels(signs: Signs) -> tuple[tuple[Cause, ...], str]:

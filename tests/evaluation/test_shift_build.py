@@ -1,15 +1,25 @@
 """The comparison of a benchmark with a transferred set, on small sets."""
 
+from math import sqrt
+
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
 from fer_core.evaluation import shift_build
 from fer_core.evaluation.accuracy_estimates import Estimator
 from fer_core.evaluation.estimate_trust import margin_of
+from fer_core.evaluation.metrics import ece
 from fer_core.evaluation.predictions import SplitPredictions
 from fer_core.evaluation.shift import OrderOfRuns
-from fer_core.evaluation.shift_build import TransferredRun, build_shift, order_of_runs, read_runs
+from fer_core.evaluation.shift_build import (
+    TransferredRun,
+    build_shift,
+    ece_by_chance,
+    order_of_runs,
+    read_runs,
+)
 from fer_core.labels import LabelSet
 from tests.support.builders import toy_benchmark
 from tests.support.transfers import toy_transfer
@@ -93,3 +103,19 @@ def test_the_order_of_older_files_is_read_and_shown_without_its_interval():
         "Order of the 5 models against the benchmark's: Kendall's tau 0.60 (1 is the same order, 0 "
         "none in common)."
     )
+
+
+def test_the_ece_of_few_images_is_large_by_chance():
+    """90% confidence and 90% accuracy: the ECE of n images is the error of their accuracy."""
+    test = predictions(np.arange(2000) % 10 > 0)
+    assert ece(test.truth, test.probabilities) == pytest.approx(0, abs=1e-9)
+    quantile = stats.norm.ppf(0.975) * sqrt(0.09 / 50)
+    assert ece_by_chance(test, 50) == pytest.approx(quantile, abs=0.02)
+    assert ece_by_chance(test, 5000) == pytest.approx(quantile / 10, abs=0.002)
+
+
+def test_a_labelled_set_has_the_ece_of_as_many_images_of_the_benchmark(checked):
+    labelled = build_shift(toy_transfer(checked, "ece", labelled=0.7))
+    assert all(run.ece_by_chance >= 0 for run in labelled.runs)
+    bare = build_shift(toy_transfer(checked, "bare", labelled=0.0))
+    assert {run.ece_by_chance for run in bare.runs} == {None}

@@ -82,6 +82,12 @@ def test_equal_accuracy_needs_nothing_unless_calibration_is_worse():
     )
 
 
+@pytest.mark.parametrize(("by_chance", "worse"), [(0.19, True), (0.21, False)])
+def test_an_ece_that_few_images_explain_needs_nothing(by_chance, worse):
+    _, sentence = explain([run(0.91, ece=0.2, ece_by_chance=by_chance)], signs())
+    assert sentence.endswith("Nothing needs to be done.") != worse
+
+
 def test_without_labels_the_clearest_difference_is_named():
     causes, sentence = explain([run(None)], signs(outside=MOST_OUTSIDE))
     assert causes == ()
