@@ -72,7 +72,7 @@ def _rows(benchmark: Benchmark, table: pd.DataFrame) -> pd.DataFrame:
 
 def _chart(rows: pd.DataFrame, labels: Sequence[str]) -> alt.Chart:
     colours = [class_colour(label, labels) for label in labels] + ["#DDDDDD"]
-    return (
+    chart: alt.Chart = (
         alt.Chart(rows)
         .mark_tick(thickness=4, size=22)
         .encode(
@@ -90,6 +90,7 @@ def _chart(rows: pd.DataFrame, labels: Sequence[str]) -> alt.Chart:
         .properties(height=alt.Step(26))
         .add_params(alt.selection_point(name=_SELECT, fields=["frame"], on="click", nearest=True))
     )  # fmt: skip
+    return chart
 
 
 def moment(
