@@ -178,7 +178,8 @@ def classes(report: ShiftReport) -> None:
         f"Class shares. The largest estimated change is {plain(moved.label)}: "
         f"{moved.benchmark:.0%} in the benchmark, {moved.bbse[0]:.0%} here (BBSE, 95% interval "
         f"{moved.bbse[1]:.0%} to {moved.bbse[2]:.0%}). BBSE and EM use no label, and assume that "
-        "faces of a class look as in the benchmark.",
+        "faces of a class look as in the benchmark. EM also assumes that the probabilities are "
+        "calibrated for each class; it has no interval.",
     )
 
 

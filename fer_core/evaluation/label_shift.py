@@ -57,6 +57,9 @@ def bbse(validation: SplitPredictions, predicted: NDArray[np.int64]) -> Floats:
 def em_priors(probabilities: Floats, source: Floats) -> Floats:
     """Returns class priors by expectation maximisation.
 
+    It assumes that the probabilities are calibrated for each class, not only those of the predicted
+    one.
+
     Args:
         probabilities: Calibrated probabilities of the new set, shape (N, K).
         source: Class priors under which they hold, shape (K,).
@@ -83,22 +86,22 @@ def reweighted(probabilities: Floats, weights: Floats) -> Floats:
 
 
 def with_interval(
-    validation: SplitPredictions, probabilities: Floats, seed: int = 0
-) -> tuple[Priors, Priors]:
-    """Returns the priors by BBSE and by EM, with intervals over samples of both sets.
+    validation: SplitPredictions, predicted: NDArray[np.int64], seed: int = 0
+) -> Priors:
+    """Returns the priors by BBSE, with intervals over samples of both sets.
+
+    EM has no interval: resampling leaves out its error where probabilities are not calibrated per
+    class, which is the larger one.
 
     Args:
-        validation: Calibrated predictions of the benchmark's validation split.
-        probabilities: Calibrated probabilities of the new set, shape (N, K).
+        validation: Labelled predictions of the benchmark's validation split.
+        predicted: Predicted classes of the new set, shape (N,).
         seed: Seed of the bootstrap.
     """
     random = np.random.default_rng(seed)
-    count = len(validation.labels)
-    source = priors_of(validation.truth, count)
-    predicted = probabilities.argmax(axis=1)
-    draws = np.empty((2, RESAMPLES, count))
+    draws = np.empty((RESAMPLES, len(validation.labels)))
     for index in range(RESAMPLES):
-        rows = random.integers(0, len(probabilities), len(probabilities))
+        rows = random.integers(0, len(predicted), len(predicted))
         source_rows = random.integers(0, len(validation), len(validation))
         resampled = SplitPredictions(
             validation.labels,
@@ -106,20 +109,10 @@ def with_interval(
             validation.truth[source_rows],
             validation.probabilities[source_rows],
         )
-        draws[0, index] = bbse(resampled, predicted[rows])
-        draws[1, index] = _short_em(probabilities[rows], source)
-    low, high = np.quantile(draws, (0.025, 0.975), axis=1)
-    values = (bbse(validation, predicted), em_priors(probabilities, source))
-    first, second = (
-        Priors(value, np.minimum(value, low[index]), np.maximum(value, high[index]))
-        for index, value in enumerate(values)
-    )
-    return first, second
-
-
-def _short_em(probabilities: Floats, source: Floats) -> Floats:
-    rows = probabilities[:2000]  # the interval of a large set is narrow anyway
-    return em_priors(rows, source)
+        draws[index] = bbse(resampled, predicted[rows])
+    low, high = np.quantile(draws, (0.025, 0.975), axis=0)
+    value = bbse(validation, predicted)
+    return Priors(value, np.minimum(value, low), np.maximum(value, high))
 
 
 def _normalised(values: Floats) -> Floats:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, field_validator
 
 from fer_core.evaluation.report import Estimate
 from fer_core.records import Record
@@ -51,14 +51,25 @@ class RunShift(_Frozen):
 class ClassShare(_Frozen):
     """Share of a class: in the benchmark's test split, among labels, and estimated without labels.
 
-    The interval of each estimate is a 95% bootstrap interval.
+    Attributes:
+        label: The class.
+        benchmark: Share in the benchmark's test split.
+        labelled: Share among labels; None without labels.
+        bbse: Estimate by BBSE with its 95% bootstrap interval.
+        em: Estimate by EM, which has no interval that holds. Older files have one, which is left
+            out.
     """
 
     label: str
     benchmark: float
     labelled: float | None
     bbse: tuple[float, float, float]
-    em: tuple[float, float, float]
+    em: float
+
+    @field_validator("em", mode="before")
+    @classmethod
+    def _without_interval(cls, em: object) -> object:
+        return em[0] if isinstance(em, list | tuple) and em else em
 
 
 class DistributionShift(_Frozen):

@@ -31,7 +31,7 @@ from fer_core.evaluation.estimate_trust import (
     shown_estimate,
     spread_of,
 )
-from fer_core.evaluation.label_shift import priors_of, with_interval
+from fer_core.evaluation.label_shift import em_priors, priors_of, with_interval
 from fer_core.evaluation.predictions import (
     UNLABELLED,
     Predictions,
@@ -336,7 +336,9 @@ def _reweighted(labelled: SplitPredictions, test: SplitPredictions) -> float:
 def _classes(run: TransferredRun, present: Sequence[str]) -> tuple[ClassShare, ...]:
     """Returns class shares; estimates are those of the most accurate run on validation."""
     names = run.everything.labels.names
-    bbse, em = with_interval(run.validation, run.everything.probabilities)
+    bbse = with_interval(run.validation, run.everything.predicted)
+    source = priors_of(run.validation.truth, len(names))
+    em = em_priors(run.everything.probabilities, source)
     benchmark = priors_of(run.benchmark_test.truth, len(names))
     labelled = priors_of(run.labelled.truth, len(names))
     return tuple(
@@ -345,7 +347,7 @@ def _classes(run: TransferredRun, present: Sequence[str]) -> tuple[ClassShare, .
             benchmark=float(benchmark[index]),
             labelled=float(labelled[index]) if present else None,
             bbse=(float(bbse.value[index]), float(bbse.low[index]), float(bbse.high[index])),
-            em=(float(em.value[index]), float(em.low[index]), float(em.high[index])),
+            em=float(em[index]),
         )
         for index, name in enumerate(names)
     )

@@ -91,22 +91,24 @@ def class_shares(classes: Sequence[ClassShare]) -> go.Figure:
             name="this set (labels)",
             marker_color=SET_COLOUR,
         )
-    for name, colour in (("bbse", ESTIMATE_COLOUR), ("em", "#CC79A7")):
-        triples = [getattr(row, name) for row in classes]
-        figure.add_bar(
-            x=names,
-            y=[value for value, _, _ in triples],
-            error_y={
-                "type": "data",
-                "symmetric": False,
-                "array": [high - value for value, _, high in triples],
-                "arrayminus": [value - low for value, low, _ in triples],
-                "thickness": 1.2,
-                "width": 0,
-            },
-            name=f"estimated ({name.upper()})",
-            marker_color=colour,
-        )
+    triples = [row.bbse for row in classes]
+    figure.add_bar(
+        x=names,
+        y=[value for value, _, _ in triples],
+        error_y={
+            "type": "data",
+            "symmetric": False,
+            "array": [high - value for value, _, high in triples],
+            "arrayminus": [value - low for value, low, _ in triples],
+            "thickness": 1.2,
+            "width": 0,
+        },
+        name="estimated (BBSE)",
+        marker_color=ESTIMATE_COLOUR,
+    )
+    figure.add_bar(
+        x=names, y=[row.em for row in classes], name="estimated (EM)", marker_color="#CC79A7"
+    )
     figure.update_traces(hovertemplate="%{x}: %{y:.1%}<extra>%{fullData.name}</extra>")
     figure.update_yaxes(tickformat=".0%", gridcolor=GRID)
     return style(figure, 340)

@@ -40,10 +40,7 @@ def test_em_finds_the_priors_of_calibrated_probabilities():
 
 
 def test_intervals_contain_the_value_and_shrink_with_the_set():
-    small, large = (
-        with_interval(validation(), np.tile([[0.9, 0.1], [0.1, 0.9]], (count, 1)))[0]
-        for count in (20, 1000)
-    )
+    small, large = (with_interval(validation(), np.tile([0, 1], count)) for count in (20, 1000))
     for priors in (small, large):
         assert (priors.low <= priors.value).all()
         assert (priors.value <= priors.high).all()

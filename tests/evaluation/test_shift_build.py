@@ -12,7 +12,7 @@ from fer_core.evaluation.accuracy_estimates import Estimator
 from fer_core.evaluation.estimate_trust import margin_of
 from fer_core.evaluation.metrics import ece
 from fer_core.evaluation.predictions import SplitPredictions
-from fer_core.evaluation.shift import OrderOfRuns
+from fer_core.evaluation.shift import ClassShare, OrderOfRuns
 from fer_core.evaluation.shift_build import (
     TransferredRun,
     build_shift,
@@ -20,6 +20,7 @@ from fer_core.evaluation.shift_build import (
     order_of_runs,
     read_runs,
 )
+from fer_core.figures.transfers import class_shares
 from fer_core.labels import LabelSet
 from tests.support.builders import toy_benchmark
 from tests.support.transfers import toy_transfer
@@ -119,3 +120,15 @@ def test_a_labelled_set_has_the_ece_of_as_many_images_of_the_benchmark(checked):
     assert all(run.ece_by_chance >= 0 for run in labelled.runs)
     bare = build_shift(toy_transfer(checked, "bare", labelled=0.0))
     assert {run.ece_by_chance for run in bare.runs} == {None}
+
+
+def test_shares_by_em_have_no_interval_and_older_ones_are_read_without_it(checked):
+    rows = build_shift(toy_transfer(checked, "shares")).classes
+    assert sum(row.em for row in rows) == pytest.approx(1)
+    older = {**rows[0].model_dump(mode="json"), "em": [0.3, 0.2, 0.4]}
+    assert ClassShare.model_validate(older).em == 0.3
+    assert ClassShare.model_validate_json(rows[0].model_dump_json()) == rows[0]
+    figure = class_shares(rows)
+    assert [trace.name for trace in figure.data if trace.error_y.array is not None] == [
+        "estimated (BBSE)"
+    ]

@@ -9,10 +9,8 @@ from fer_core.evaluation.shift import ClassShare, DistributionShift, RunShift
 from fer_core.evaluation.shift_causes import FramingCheck, Signs, explain
 
 CLASSES = (
-    ClassShare(
-        label="happy", benchmark=0.5, labelled=0.5, bbse=(0.5, 0.4, 0.6), em=(0.5, 0.4, 0.6)
-    ),
-    ClassShare(label="sad", benchmark=0.5, labelled=0.5, bbse=(0.5, 0.4, 0.6), em=(0.5, 0.4, 0.6)),
+    ClassShare(label="happy", benchmark=0.5, labelled=0.5, bbse=(0.5, 0.4, 0.6), em=0.5),
+    ClassShare(label="sad", benchmark=0.5, labelled=0.5, bbse=(0.5, 0.4, 0.6), em=0.5),
 )
 
 
@@ -104,7 +102,7 @@ def test_without_labels_the_clearest_difference_is_named():
 def test_without_labels_the_estimated_shares_of_classes_are_compared():
     shares = [("happy", 0.5, (0.5, 0.1, 0.9)), ("sad", 0.2, (0.4, 0.3, 0.5))]
     classes = tuple(
-        ClassShare(label=label, benchmark=benchmark, labelled=None, bbse=bbse, em=bbse)
+        ClassShare(label=label, benchmark=benchmark, labelled=None, bbse=bbse, em=0.4)
         for label, benchmark, bbse in shares
     )
     (cause,), _ = explain([run(None)], signs(classes=classes))
@@ -136,9 +134,7 @@ def test_the_framing_check_compares_the_same_faces():
 
 
 def test_without_labels_class_shares_whose_interval_has_the_benchmarks_are_no_cause():
-    row = ClassShare(
-        label="sad", benchmark=0.2, labelled=None, bbse=(0.4, 0.15, 0.6), em=(0.4, 0.4, 0.4)
-    )
+    row = ClassShare(label="sad", benchmark=0.2, labelled=None, bbse=(0.4, 0.15, 0.6), em=0.4)
     assert explain([run(None)], signs(classes=(row,)))[0] == ()
 
 
