@@ -19,6 +19,13 @@ _RENAMED_FINGERPRINT = {
     "batch of all processes": "global batch size",
     "table of scores": "regression targets",
 }
+_HARDWARE = {
+    "device": "on a device of the earlier kind (--device cpu, or a GPU)",
+    "precision": "on a device that computes in the earlier precision",
+    "images on the GPU": "with as much free GPU memory as before",
+}
+"""Where to resume, by entry of the fingerprint. Checkpoints of earlier versions lack these."""
+
 _RENAMED_STATE = {"best_score": "best_criterion"}
 _RENAMED_EPOCH = {"score_error": "regression_error"}
 """Keys in checkpoints of earlier versions and their present names."""
@@ -119,11 +126,15 @@ class TrainCheckpoints:
             )
         saved = _renamed(facts.get("fingerprint", facts.get("grounds", {})), _RENAMED_FINGERPRINT)
         for name in dict.fromkeys([*self.fingerprint, *saved]):
+            if name in _HARDWARE and name not in saved:
+                continue
             before, now = saved.get(name, "none"), self.fingerprint.get(name, "none")
             if before != now:
+                remedy = f"Resume {_HARDWARE[name]}, or " if name in _HARDWARE else ""
                 raise WeightsError(
                     f"The checkpoint of {recipe.name!r} was made with another {name} ({before}, "
-                    f"now {now}) and cannot be resumed: {self._restart}."
+                    f"now {now}) and cannot be resumed{'. ' if remedy else ': '}{remedy}"
+                    f"{self._restart}."
                 )
 
 

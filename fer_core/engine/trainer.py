@@ -99,6 +99,7 @@ class Trainer:
                 "preprocessing": data.preprocessing.hash,
                 # an epoch's steps are counted in batches, which several processes may shorten
                 "global batch size": str(self.batches.batch_size),
+                **self._hardware(),
             }
         )
         self.state = TrainState()
@@ -111,6 +112,15 @@ class Trainer:
     def images(self) -> NDArray[np.uint8] | Tensor:
         """All stored images, on the device if they are resident there."""
         return self.data.images if self.on_device is None else self.on_device
+
+    def _hardware(self) -> dict[str, str]:
+        """Returns what rounding and the order of random numbers depend on."""
+        precision = self.accelerator.mixed_precision
+        return {
+            "device": self.accelerator.device.type,
+            "precision": "fp32" if precision == "no" else precision,
+            "images on the GPU": "no" if self.on_device is None else "yes",
+        }
 
     def _batches(self) -> TrainBatches | ResidentBatches:
         config, data, processes = self.recipe.train, self.data, self.accelerator.num_processes

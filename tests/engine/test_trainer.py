@@ -160,6 +160,25 @@ def test_resuming_with_another_fingerprint_is_refused(dataset, tmp_path, now, na
     assert second.fit(resume=True).finished
 
 
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("device", r"another device \(other, now cpu\) .*Resume on a device of the earlier kind"),
+        ("precision", r"another precision \(other, now fp32\) .*computes in the earlier precision"),
+        (
+            "images on the GPU",
+            r"images on the GPU \(other, now no\) .*free GPU memory as before, or",
+        ),
+    ],
+)
+def test_resuming_on_other_hardware_is_refused_with_a_remedy(dataset, tmp_path, name, message):
+    first = trainer(dataset, tmp_path, Watcher())
+    first.checkpoints = first.checkpoints.including({name: "other"})
+    first.fit(deadline=time.monotonic() - 1)
+    with pytest.raises(WeightsError, match=f"{message}.* start again"):
+        trainer(dataset, tmp_path, Watcher()).fit(resume=True)
+
+
 def test_a_checkpoint_of_an_earlier_version_is_resumed(dataset, tmp_path):
     """Its facts have the keys that they had before they were renamed."""
     whole = trainer(dataset, tmp_path / "whole", Watcher()).fit()
