@@ -161,7 +161,7 @@ def real_agreement(benchmark: Benchmark) -> None:
         figure(figures.real_scatter, agreement, benchmark.titles, benchmark.colours),
         "real",
         f"The same changes on drawn faces and on {agreement.images} validation pictures: mirror, "
-        f"light, blur, compression, margin, rotation and cover. One dot per model and change."
+        f"light, blur, compression, margin, rotation and cover. One symbol per model and change."
         f"{overall}",
     )
     _correlations(agreement)

@@ -40,8 +40,9 @@ def trade_off(benchmark: Benchmark, scope: Scope) -> None:
         figure(trade_off_chart, curves, weight / 100, benchmark.titles, benchmark.colours),
         "trade-off",
         "Each line follows one model's prior shift, from the most accurate to the highest "
-        "macro-recall (open circles). Diamonds: as trained. Dots: at the weight above. Shifts are "
-        "chosen on validation; values are those of the scored images. No retraining is needed.",
+        "macro-recall (open symbols). With a dot in it: as trained. Solid: at the weight above. "
+        "Shifts are chosen on validation; values are those of the scored images. No retraining is "
+        "needed.",
     )
     percent = percent_column()
     st.dataframe(

@@ -1,8 +1,10 @@
 """Colours of emotions and models, consistent on all pages.
 
 Emotions use the colour-blind safe palette of Okabe and Ito (2008) with a darker grey, models Paul
-Tol's "muted" scheme with further colours, so that the two cannot be confused. Lines of models have
-dashes beside, because sixteen colours are too many for colour-blind readers.
+Tol's "muted" scheme with further colours, so that the two cannot be confused. Models have a second
+cue beside: dashes of lines, symbols of markers, patterns of bars. Sixteen colours are too many for
+colour-blind readers and too few for some benchmarks. The numbers of cues have no divisor in common
+with the number of colours, so that runs of one colour differ in the cue.
 `tests/figures/test_palette.py` measures the distances under deuteranopia.
 """
 
@@ -41,7 +43,8 @@ _MODELS = (
 )
 
 _DASHES = ("solid", "dash", "dot")
-_SYMBOLS = ("circle", "square", "diamond", "cross", "triangle-up")
+_SYMBOLS = ("circle", "square", "diamond", "cross", "triangle-up", "x", "triangle-down")
+_PATTERNS = ("", "/", ".", "x", "-", "\\", "|")
 
 
 def class_colour(label: str, labels: Sequence[str]) -> str:
@@ -63,5 +66,11 @@ def model_dashes(run_ids: Sequence[str]) -> dict[str, str]:
 
 
 def model_symbols(run_ids: Sequence[str]) -> dict[str, str]:
-    """Returns the symbol of each run's markers on lines."""
+    """Returns the symbol of each run's markers; with the colour it tells all runs apart."""
     return {run_id: _SYMBOLS[index % len(_SYMBOLS)] for index, run_id in enumerate(sorted(run_ids))}
+
+
+def model_patterns(run_ids: Sequence[str]) -> dict[str, str]:
+    """Returns the pattern of each run's bars; with the colour it tells all runs apart."""
+    ordered = enumerate(sorted(run_ids))
+    return {run_id: _PATTERNS[index % len(_PATTERNS)] for index, run_id in ordered}

@@ -10,7 +10,7 @@ from fer_core.evaluation.attribute_effects import AttributeEffect
 from fer_core.evaluation.real_changes import RealAgreement
 from fer_core.evaluation.response_curves import ResponseCurve
 from fer_core.figures.charts import GRID, heatmap, style
-from fer_core.figures.palette import class_colour
+from fer_core.figures.palette import class_colour, model_symbols
 from fer_core.synthetic.attributes import ATTRIBUTES
 from fer_core.synthetic.emfacs import unit_title
 from fer_core.synthetic.probe_design import LEVELS
@@ -139,13 +139,14 @@ def flip_heatmap(shares: Mapping[str, Mapping[str, float]], titles: Mapping[str,
 def real_scatter(
     agreement: RealAgreement, titles: Mapping[str, str], colours: Mapping[str, str]
 ) -> go.Figure:
-    """Draws shares of changed predictions on real against drawn pictures, a dot per run and change.
+    """Draws shares of changed predictions on real against drawn pictures, by run and change.
 
     Args:
         agreement: Shares of both.
         titles: Names by run id.
-        colours: Colours by run id.
+        colours: Colours by run id, of all runs of the benchmark.
     """
+    symbols = model_symbols(list(colours))
     figure = go.Figure()
     points = agreement.points
     highest = max(0.05, float(points[["drawn", "real"]].to_numpy().max()))
@@ -163,7 +164,7 @@ def real_scatter(
             y=rows["real"],
             mode="markers",
             name=titles[str(run_id)],
-            marker={"color": colours[str(run_id)], "size": 9},
+            marker={"color": colours[str(run_id)], "symbol": symbols[str(run_id)], "size": 9},
             customdata=[ATTRIBUTES[change].title for change in rows["change"]],
             hovertemplate=(
                 "%{customdata}: drawn %{x:.0%}, real %{y:.0%}<extra>%{fullData.name}</extra>"

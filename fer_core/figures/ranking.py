@@ -6,6 +6,7 @@ import plotly.graph_objects as go
 
 from fer_core.evaluation.ranking import Ranking
 from fer_core.figures.charts import GRID, pair_heatmap, style
+from fer_core.figures.palette import model_patterns
 
 _LEAST_SHOWN = 0.005
 """Smaller probabilities of a place are not drawn."""
@@ -19,8 +20,9 @@ def place_bars(
     Args:
         ranking: The order of runs.
         titles: Names by run id.
-        colours: Colours by run id.
+        colours: Colours by run id, of all runs of the benchmark.
     """
+    patterns = model_patterns(list(colours))
     count = len(ranking.runs)
     figure = go.Figure()
     for row, run_id in enumerate(ranking.runs):
@@ -30,7 +32,10 @@ def place_bars(
             y=list(range(1, count + 1)),
             orientation="h",
             name=titles[run_id],
-            marker={"color": colours[run_id]},
+            marker={
+                "color": colours[run_id],
+                "pattern": {"shape": patterns[run_id], "fillmode": "overlay", "size": 6},
+            },
             hovertemplate="rank %{y}: %{x:.0%}<extra>%{fullData.name}</extra>",
         )
     figure.update_layout(barmode="stack", legend_traceorder="normal")

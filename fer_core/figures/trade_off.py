@@ -6,6 +6,7 @@ import plotly.graph_objects as go
 
 from fer_core.evaluation.prior_shift import PriorCurves, TradeOff
 from fer_core.figures.charts import GRID, style
+from fer_core.figures.palette import model_dashes, model_symbols
 
 _POINT = "%{x:.1%} accuracy, %{y:.1%} macro-recall<br>prior shift %{customdata:.2f}"
 
@@ -20,19 +21,22 @@ def trade_off_chart(
 
     Args:
         curves: Curves by run id.
-        weight: Weight of macro-recall against accuracy, 0 to 1; its points are filled dots.
+        weight: Weight of macro-recall against accuracy, 0 to 1; its points are filled.
         titles: Display names by run id.
-        colours: Colours by run id.
+        colours: Colours by run id, of all runs of the benchmark.
     """
+    dashes, symbols = model_dashes(list(colours)), model_symbols(list(colours))
     figure = go.Figure()
     for run_id, curve in curves.items():
         ends = [curve.chosen_by(0.0), curve.chosen_by(1.0)]
-        colour = colours[run_id]
+        colour, symbol = colours[run_id], symbols[run_id]
+        line = {"color": colour, "width": 2, "dash": dashes[run_id]}
+        trained, chosen = curve.at(curve.applied), curve.chosen_by(weight)
         parts = (
-            (curve.useful, "", {"mode": "lines", "line": {"color": colour, "width": 2}}),
-            (ends, ", end", _markers(colour, "circle-open", 8)),
-            ([curve.at(curve.applied)], ", as trained", _markers(colour, "diamond-open", 10)),
-            ([curve.chosen_by(weight)], ", chosen weight", _markers(colour, "circle", 10)),
+            (curve.useful, "", {"mode": "lines", "line": line}),
+            (ends, ", end", _markers(colour, f"{symbol}-open", 8)),
+            ([trained], ", as trained", _markers(colour, f"{symbol}-open-dot", 12)),
+            ([chosen], ", chosen weight", _markers(colour, symbol, 10)),
         )
         for points, meaning, look in parts:
             figure.add_scatter(

@@ -6,6 +6,7 @@ import pytest
 from fer_core.evaluation.lineage import Ancestor, Edge, Lineage, Link, Status
 from fer_core.evaluation.prior_shift import prior_curves
 from fer_core.figures.lineage import lineage_graph
+from fer_core.figures.palette import model_colours
 from fer_core.figures.trade_off import trade_off_chart
 from tests.support.constructed import random_scores
 
@@ -36,3 +37,19 @@ def test_a_trade_off_line_spans_all_strengths():
     assert (point.x[0], point.y[0]) == (ends.x[1], ends.y[1])  # all weight on macro-recall
     assert max(line.y) == pytest.approx(ends.y[1])
     assert [trace.showlegend for trace in figure.data] == [True, False, False, False]
+
+
+def test_trade_off_lines_of_one_colour_differ_in_dash_and_symbol():
+    scores = random_scores(300, classes=3, skill=1.0)
+    runs = [f"run{number:02}" for number in range(17)]
+    colours = model_colours(runs)
+    assert colours["run00"] == colours["run16"]
+    curve = prior_curves(scores, scores, np.array([80, 15, 5]), applied=0.0)
+    shown = dict.fromkeys(("run00", "run16"), curve)
+    figure = trade_off_chart(shown, 0.5, dict(zip(runs, runs, strict=True)), colours)
+    first, second = figure.data[:4], figure.data[4:]
+    assert first[0].line.dash != second[0].line.dash
+    assert [trace.marker.symbol for trace in first[1:]] == [
+        "circle-open", "circle-open-dot", "circle"]  # fmt: skip
+    assert [trace.marker.symbol for trace in second[1:]] == [
+        "diamond-open", "diamond-open-dot", "diamond"]  # fmt: skip

@@ -3,8 +3,16 @@
 from itertools import combinations
 
 import numpy as np
+import pytest
 
-from fer_core.figures.palette import EMOTIONS, class_colour, model_colours, model_dashes
+from fer_core.figures.palette import (
+    EMOTIONS,
+    class_colour,
+    model_colours,
+    model_dashes,
+    model_patterns,
+    model_symbols,
+)
 from fer_core.labels import SEVEN_EMOTIONS
 
 # Machado, Oliveira and Fernandes 2009, doi:10.1109/TVCG.2009.113, severity 1
@@ -41,10 +49,21 @@ def test_colour_blind_readers_tell_emotions_apart():
     assert min(distance(*pair) for pair in combinations(EMOTIONS.values(), 2)) > 15
 
 
-def test_colour_blind_readers_tell_the_lines_of_models_apart():
+CUES = pytest.mark.parametrize("cue", [model_dashes, model_symbols, model_patterns])
+
+
+@CUES
+def test_each_of_many_models_has_a_look_of_its_own(cue):
+    names = [f"run{number:02}" for number in range(48)]
+    colours, cues = model_colours(names), cue(names)
+    assert len({(colours[name], cues[name]) for name in names}) == 48
+
+
+@CUES
+def test_colour_blind_readers_tell_models_apart(cue):
     names = [f"run{number:02}" for number in range(16)]
-    colours, dashes = model_colours(names), model_dashes(names)
-    alike = [pair for pair in combinations(names, 2) if dashes[pair[0]] == dashes[pair[1]]]
+    colours, cues = model_colours(names), cue(names)
+    alike = [pair for pair in combinations(names, 2) if cues[pair[0]] == cues[pair[1]]]
     assert min(distance(colours[a], colours[b]) for a, b in alike) > 12
 
 
