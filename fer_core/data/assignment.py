@@ -99,12 +99,11 @@ def find_duplicates(
         progress: Shows progress.
     """
     exact = quality.linked_pairs(samples["sha1"].tolist())
-    linked = np.concatenate([exact, quality.near_pairs(thumbnails, progress=progress)])
-    near = quality.group_pairs(linked, len(samples))
+    near = quality.near_groups(thumbnails, exact, progress)
     groups = near
     if "group" in samples.columns:
         named = quality.linked_pairs([None if name != name else name for name in samples["group"]])
-        groups = quality.group_pairs(np.concatenate([linked, named]), len(samples))
+        groups = quality.joined_groups(near, named)
     return Duplicates(
         phash=quality.perceptual_hashes(thumbnails),
         exact=quality.group_pairs(exact, len(samples)),

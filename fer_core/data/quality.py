@@ -24,6 +24,7 @@ pairs are within 14 bits, so the correlation is computed for few."""
 
 _ROWS = 4096  # pairs per batch
 _HASH_ROWS, _HASH_COLUMNS = 64, 8192  # a block of distances fits the CPU cache
+_MOST_LINKS = 2**22  # pairs in memory before they are joined into groups
 
 
 def to_grey(image: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -116,20 +117,61 @@ def near_pairs(
     Returns:
         Index pairs (i < j), ascending, shape (P, 2). Flat images are in no pair.
     """
+    blocks = list(_near_blocks(thumbnails, threshold, progress))
+    return np.concatenate([np.empty((0, 2), dtype=np.int64), *blocks])
+
+
+def near_groups(
+    thumbnails: NDArray[np.float32], equal: NDArray[np.int64], progress: Progress = silent
+) -> NDArray[np.int64]:
+    """Joins exact and near duplicates into groups.
+
+    Of equal images only the first is compared with the others, and pairs are joined block by
+    block: the pairs of many equal or similar images do not fit the memory.
+
+    Args:
+        thumbnails: Shape (N, 16, 16).
+        equal: Equal images, each linked to the first one (see `linked_pairs`); shape (P, 2).
+        progress: Reports progress.
+
+    Returns:
+        As `group_pairs` of `equal` and of `near_pairs`.
+    """
+    count = len(thumbnails)
+    rows = np.setdiff1d(np.arange(count), equal[:, 1])
+    compared = thumbnails if len(rows) == count else thumbnails[rows]
+    links = equal
+    for block in _near_blocks(compared, NEAR_DUPLICATE_CORRELATION, progress):
+        links = np.concatenate([links, rows[block]])
+        if len(links) > count + _MOST_LINKS:
+            links = _group_links(group_pairs(links, count))
+    return group_pairs(links, count)
+
+
+def _group_links(groups: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Links the members of each group to its first one, shape (members, 2)."""
+    members = np.flatnonzero(groups >= 0)
+    _, first = np.unique(groups[members], return_index=True)
+    return np.stack([members[first][groups[members]], members], axis=1)
+
+
+def _near_blocks(
+    thumbnails: NDArray[np.float32], threshold: float, progress: Progress
+) -> Iterator[NDArray[np.int64]]:
+    """Yields the pairs of `near_pairs` in blocks of their first images."""
     pixels = math.prod(thumbnails.shape[1:])  # reshape cannot infer it without images
     flat = thumbnails.reshape(len(thumbnails), pixels)
     deviation = np.array([row.std() for row in flat], dtype=np.float32)
     usable = np.flatnonzero(deviation >= FLAT_DEVIATION)
     hashes = perceptual_hashes(thumbnails)[usable]
-    matches = [np.empty((0, 2), dtype=np.int64)]
     blocks = -(-len(hashes) // _HASH_ROWS)
     for candidates in progress(_hash_neighbours(hashes), blocks, "comparing"):
-        pairs = usable[candidates]
+        pairs, matches = usable[candidates], [np.empty((0, 2), dtype=np.int64)]
         for start in range(0, len(pairs), _ROWS):
             part = pairs[start : start + _ROWS]
             left, right = (_unit(flat[part[:, side]]) for side in (0, 1))
             matches.append(part[np.einsum("ij,ij->i", left, right) >= threshold])
-    return np.concatenate(matches).astype(np.int64)
+        yield np.concatenate(matches).astype(np.int64)
 
 
 def _hash_neighbours(hashes: NDArray[np.uint64]) -> Iterator[NDArray[np.int64]]:

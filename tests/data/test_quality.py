@@ -1,3 +1,5 @@
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -123,6 +125,63 @@ def test_flat_images_are_in_no_near_pair(levels: list[int], deviation: float, se
     sharp = noise(1, side=16)[0].astype(np.float64)
     result = quality.near_pairs(np.stack([*flat, sharp, sharp]).astype(np.float32))
     assert result.tolist() == [[len(flat), len(flat) + 1]]
+
+
+def pictures(kinds: list[tuple[int, int]]) -> np.ndarray:
+    """Thumbnails by picture and change: 0 none, 1 paler (near), 2 noisy (not near), 3 flat."""
+    base = noise(4, side=16).astype(np.float32)
+    grain = noise(1, seed=9, side=16)[0].astype(np.float32)
+    changed = [
+        (base[number], base[number] * 0.5 + 40, base[number] + grain, np.full((16, 16), 9.0))
+        for number in range(4)
+    ]
+    images = [changed[number][change] for number, change in kinds]
+    return np.array(images, dtype=np.float32).reshape(-1, 16, 16)
+
+
+@pytest.mark.parametrize("most_links", [0, 3, quality._MOST_LINKS])
+@given(kinds=st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), max_size=14))
+def test_groups_of_near_images_are_those_of_all_pairs(
+    most_links: int, kinds: list[tuple[int, int]]
+) -> None:
+    thumbnails = pictures(kinds)
+    equal = quality.linked_pairs([image.tobytes().hex() for image in thumbnails])
+    pairs = np.concatenate([equal, quality.near_pairs(thumbnails)])
+    expected = quality.group_pairs(pairs, len(kinds))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(quality, "_MOST_LINKS", most_links)
+        patch.setattr(quality, "_HASH_ROWS", 2)
+        result = quality.near_groups(thumbnails, equal)
+    np.testing.assert_array_equal(result, expected)
+
+
+def test_the_pairs_of_many_equal_images_are_never_in_memory() -> None:
+    """All pairs of 3,000 images need 72 MB, and those of 20,000 more than 3 GB."""
+    thumbnails = np.repeat(noise(1, side=16).astype(np.float32), 3000, axis=0)
+    equal = quality.linked_pairs(["placeholder"] * len(thumbnails))
+    tracemalloc.start()
+    try:
+        assert set(quality.near_groups(thumbnails, equal).tolist()) == {0}
+        assert tracemalloc.get_traced_memory()[1] < 10 * 2**20
+    finally:
+        tracemalloc.stop()
+
+
+def test_the_pairs_of_many_similar_images_are_joined(monkeypatch: pytest.MonkeyPatch) -> None:
+    """500 images have 124,750 pairs; a block has those of 64 images with the later ones."""
+    group_pairs, lengths = quality.group_pairs, []
+
+    def noting_length(pairs: np.ndarray, count: int) -> np.ndarray:
+        lengths.append(len(pairs))
+        return group_pairs(pairs, count)
+
+    monkeypatch.setattr(quality, "group_pairs", noting_length)
+    monkeypatch.setattr(quality, "_MOST_LINKS", 1000)
+    paler = 1 - np.arange(500, dtype=np.float32)[:, None, None] / 1000
+    thumbnails = noise(1, side=16).astype(np.float32) * paler
+    groups = quality.near_groups(thumbnails, np.empty((0, 2), np.int64))
+    assert groups.tolist() == [0] * 500
+    assert max(lengths) < 1000 + 500 + 64 * 500
 
 
 def test_groups_by_hand() -> None:

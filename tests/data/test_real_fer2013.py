@@ -41,23 +41,16 @@ pytestmark = [
 def prepared(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> tuple[PreparedDataset, NDArray[np.int64]]:
-    """The prepared set, and the near pairs that were found on the way.
+    """The prepared set, and its near pairs.
 
     Transformed copies change no split of FER2013; their search has a test of its own.
     """
     folder = tmp_path_factory.mktemp("real") / "ferplus"
-    near_pairs, result = quality.near_pairs, []
-
-    def noting_pairs(thumbnails: NDArray[np.float32], **options) -> NDArray[np.int64]:
-        result.append(near_pairs(thumbnails, **options))
-        return result[-1]
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(quality, "near_pairs", noting_pairs)
-        options = PrepareOptions(side=48, split=SplitPlan(transformed_copies="off"))
-        sources = [SelectedSource(Fer2013Source(CSV))]
-        dataset = prepare_sources(sources, options, folder, name="ferplus")
-    return dataset, result[0]
+    options = PrepareOptions(side=48, split=SplitPlan(transformed_copies="off"))
+    sources = [SelectedSource(Fer2013Source(CSV))]
+    dataset = prepare_sources(sources, options, folder, name="ferplus")
+    thumbnails = np.stack([quality.thumbnail(image) for image in dataset.images])
+    return dataset, quality.near_pairs(thumbnails)
 
 
 @pytest.fixture(scope="module")
