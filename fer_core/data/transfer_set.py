@@ -142,6 +142,8 @@ def _samples(
     table.insert(3, "label", pd.Series(labels, dtype="str"))
     table.insert(4, "second_label", pd.Series([None] * len(kept), dtype="str"))
     table.insert(5, "excluded", "")
+    if groups := facts.pictures.groups:
+        table["group"] = pd.Series([groups.get(faces.keys[row]) for row in kept], dtype="str")
     table["sha1"] = [quality.digest(image) for image in images]
     sizes = np.array([faces.sizes[row] for row in kept])
     table["width"] = table["height"] = sizes.round().astype(np.int32)

@@ -82,6 +82,7 @@ class PictureSet:
         notes: Sentences for the user on what the reader assumed.
         left_out: Number of pictures that are not in the set, by reason.
         tree: The folder or archive; None for other sources.
+        groups: Person or source by key of the picture, where the set names them.
     """
 
     origin: Origin
@@ -91,6 +92,7 @@ class PictureSet:
     notes: tuple[str, ...] = ()
     left_out: Mapping[str, int] = field(default_factory=dict)
     tree: FileTree | None = None
+    groups: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -204,6 +206,10 @@ def _of_prepared(dataset: PreparedDataset, options: SetOptions) -> PictureSet:
             yield SetPicture(str(ids[row]), label, _array_reader(dataset.images, row), cropped=True)
 
     labels = pd.Series(names[rows]).dropna()
+    groups: dict[str, str] = {}
+    if "group" in dataset.samples:
+        named = dataset.samples.iloc[rows].set_index("id")["group"].dropna()
+        groups = {str(key): str(group) for key, group in named.items()}
     return PictureSet(
         Origin(
             dataset.info.name,
@@ -215,6 +221,7 @@ def _of_prepared(dataset: PreparedDataset, options: SetOptions) -> PictureSet:
         items,
         dict(Counter(labels)),
         (f"The prepared data set {dataset.info.name}, split {split}: its images are taken whole.",),
+        groups=groups,
     )
 
 
@@ -240,8 +247,10 @@ def _of_reader(opened: OpenedSource, options: SetOptions) -> PictureSet:
         raise DataError(f"{reader.origin.title} has no picture in the split {split!r}.")
     classes = dict(Counter(entry.label for entry in labelled if entry.label))
     left_out = dict(getattr(reader, "left_out", {}))
+    groups = {entry.key: entry.group for entry in labelled if entry.group}
     if isinstance(reader, ImageFiles):
-        return _of_files(reader, opened.reader.origin, split, (classes, left_out), notes)
+        found = _of_files(reader, opened.reader.origin, split, (classes, left_out), notes)
+        return replace(found, groups=groups)
 
     def items() -> Iterator[SetPicture | Skipped]:
         for sample in reader:
@@ -251,7 +260,7 @@ def _of_reader(opened: OpenedSource, options: SetOptions) -> PictureSet:
                 yield SetPicture(sample.key, sample.label, _sample_reader(sample), cropped=True)
 
     notes = (*notes, "Its images are cropped faces and are taken whole.")
-    return PictureSet(reader.origin, len(labelled), items, classes, notes, left_out)
+    return PictureSet(reader.origin, len(labelled), items, classes, notes, left_out, groups=groups)
 
 
 def _of_files(

@@ -40,6 +40,14 @@ def test_class_folders_are_labels(tmp_path):
     }  # fmt: skip
 
 
+def test_the_persons_of_a_table_are_kept(tmp_path):
+    root = class_folders(tmp_path / "set", "a", "b")
+    rows = ("a/0.png,happy,ann", "a/1.png,sad,ann", "b/0.png,happy,bob", "b/1.png,sad,")
+    (root / "labels.csv").write_text("\n".join(("image,label,person", *rows)))
+    found = open_set(str(root), None, SetOptions(reader={"group": "person"}))
+    assert dict(found.groups) == {"a/0.png": "ann", "a/1.png": "ann", "b/0.png": "bob"}
+
+
 def test_pictures_beside_class_folders_are_kept_without_a_label(tmp_path):
     root = class_folders(tmp_path / "set", "happy", "sad")
     picture(root / "loose.png", 200)

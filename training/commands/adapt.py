@@ -31,7 +31,8 @@ def adapt(
     """Adapt a network to a transferred set from 50 or more labels.
 
     Recalibration, prior shift and a linear head on frozen features are judged by cross-fitting,
-    with all images of one person on one side. Without a significant gain nothing is written.
+    with all images of one person on one side where the set names persons, and all copies of one
+    picture. Without a significant gain nothing is written.
 
         python -m training adapt ferplus photos --run efficientnet_lite1-cpu-s0
     """

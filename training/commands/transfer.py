@@ -22,7 +22,7 @@ from training.options import (
 if TYPE_CHECKING:
     from training.jobs.transfer import TransferOptions
 
-_READER_OPTIONS = ("codes", "any_classes", "annotation", "image", "label")
+_READER_OPTIONS = ("codes", "any_classes", "annotation", "image", "label", "group")
 
 
 def transfer(
@@ -106,6 +106,13 @@ def transfer(
     ] = None,
     label: Annotated[
         str | None, typer.Option(help="Column of labels in a table.", show_default="usual names")
+    ] = None,
+    group: Annotated[
+        str | None,
+        typer.Option(
+            help="Column of persons or sources in a table; `adapt` keeps their images together.",
+            show_default="none",
+        ),
     ] = None,
     engine: Engine = "local",
     workers: Workers = None,

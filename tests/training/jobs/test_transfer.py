@@ -3,10 +3,11 @@
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 
-from fer_core.data.transfer_source import SetOptions
+from fer_core.data.transfer_source import SetOptions, open_set
 from fer_core.errors import ArtifactError, DataError
 from fer_core.evaluation.ensemble import average_probabilities
 from fer_core.evaluation.predictions import Predictions
@@ -17,6 +18,7 @@ from fer_core.predictor import Predictor
 from tests.support.builders import toy_benchmark
 from training.jobs import transfer as job
 from training.jobs import transfer_reference
+from training.jobs.adapt import groups_of
 from training.jobs.predict import find_files, predict_files
 from training.jobs.transfer import TransferOptions, transfer
 from training.jobs.transfer_progress import TransferProgressFile
@@ -176,6 +178,28 @@ def test_a_prepared_data_set_is_named(toy):
     assert len(stored) == info.labelled
     with pytest.raises(DataError, match="has no image in the split 'other'"):
         run(toy, "toy", name="other", pictures=SetOptions(split="other"))
+
+
+def test_the_persons_of_a_set_are_written(toy, folder):
+    assert "group" not in run(toy, folder).benchmark.samples()
+    persons = {"happy/0.png": "ann", "happy/1.png": "ann", "sad/2.png": "bob"}
+    table = "".join(f"{key},{key.split('/')[0]},{name}\n" for key, name in persons.items())
+    (folder / "labels.csv").write_text("image,label,person\n" + table)
+    options = SetOptions(reader={"group": "person", "annotation": "table"})
+    samples = run(toy, folder, name="persons", pictures=options).benchmark.samples()
+    named = samples.set_index("id")["group"].dropna()
+    assert named.to_dict() == {f"list/{key}": name for key, name in persons.items()}
+    assert len(set(groups_of(samples).tolist())) == len(samples) - 1  # ann has two pictures
+
+
+def test_the_persons_of_a_prepared_data_set_are_kept(toy):
+    path = toy.data / "toy" / "samples.parquet"
+    table = pd.read_parquet(path)
+    persons = [f"person {row % 4}" if row % 2 else None for row in range(len(table))]
+    table.assign(group=pd.Series(persons, dtype="str")).to_parquet(path)
+    groups = open_set("toy", path.parent, SetOptions()).groups
+    chosen = pd.read_parquet(path).query("split == 'test'").dropna(subset="group")
+    assert dict(groups) == dict(zip(chosen["id"], chosen["group"], strict=True)) != {}
 
 
 def test_what_changed_is_written(toy, folder):
