@@ -41,6 +41,8 @@ def counts(benchmark: Benchmark) -> None:
     copies, leaked = (dataset.review_list(benchmark, name) for name in ("duplicates", "leaks"))
     conflicting = dataset.review_list(benchmark, "conflicts")
     extreme = dataset.review_list(benchmark, "outliers")
+    extreme_used = extreme.loc[extreme["split"] != "excluded", "id"].nunique()
+    kinds = _kinds_of_copies(benchmark)
     leaked = leaked[leaked["split"] == "test"]
     scored = sum(benchmark.info.counts.get("test", {}).values())
     groups = copies["group"].nunique()
@@ -48,8 +50,8 @@ def counts(benchmark: Benchmark) -> None:
     columns[0].metric(
         "Extra copies",
         f"{len(copies) - groups:,}",
-        help=f"Exact or near copies beyond the first of each of {groups:,} groups, among all "
-        "stored images, including excluded ones.",
+        help=f"{kinds.capitalize()} copies beyond the first of each of {groups:,} groups, among "
+        "all stored images, including excluded ones.",
         border=True,
     )
     columns[1].metric(
@@ -63,16 +65,23 @@ def counts(benchmark: Benchmark) -> None:
     columns[2].metric(
         "Groups with two labels",
         f"{conflicting['group'].nunique():,}",
-        help=f"Groups of exact or near copies whose labels in this benchmark differ; "
+        help=f"Groups of {kinds} copies whose labels in this benchmark differ; "
         f"{len(conflicting):,} labelled images.",
         border=True,
     )
     columns[3].metric(
         "Outliers",
-        f"{len(extreme):,}",
-        help="Among all stored images, including excluded ones.",
+        f"{extreme_used:,}",
+        help="Images of train, validation and test with an extreme value; each counts once. The "
+        "list has them by reason, and excluded images too.",
         border=True,
     )
+
+
+def _kinds_of_copies(benchmark: Benchmark) -> str:
+    """Returns which copies the duplicate groups contain."""
+    card = dataset.card(benchmark)
+    return "exact or near" if card is None else card.kinds_in_groups
 
 
 def _kinds(leaked: pd.DataFrame) -> str:

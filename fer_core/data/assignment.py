@@ -34,7 +34,7 @@ class Duplicates:
     Attributes:
         phash: Perceptual hash.
         exact: Group of copies that are equal bit for bit.
-        near: Group of exact or near duplicates.
+        near: Group of exact or near duplicates, and of transformed copies if they are removed.
         groups: Group of samples that must stay in one split: duplicates, and groups of the sources
             (one person, or an image and its augmented copies).
         leaking: Group of samples of which those in test do not count in the leak-free score;

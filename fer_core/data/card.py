@@ -71,7 +71,8 @@ class DatasetCard(Record):
 
     Attributes:
         exact: Exact copies.
-        near: Exact or near copies (correlation of 16 x 16 means of at least 0.99).
+        near: Exact or near copies (correlation of 16 x 16 means of at least 0.99), and transformed
+            copies if they were removed.
         outliers: Samples with extreme values, by reason; they are kept.
         class_weights: Inverse class frequencies in train, scaled to mean 1 over the images.
         explained: Explained variance of the two map axes, as shares.
@@ -105,6 +106,12 @@ class DatasetCard(Record):
     groups: int = 0
     transformed: CopiesCard | None = None
     leaks: Mapping[str, int] = {}
+
+    @property
+    def kinds_in_groups(self) -> str:
+        """Which copies the duplicate groups contain, and `near` counts."""
+        joined = self.transformed is not None and self.transformed.removed
+        return "exact, near or transformed" if joined else "exact or near"
 
 
 @dataclass(frozen=True)
@@ -267,7 +274,7 @@ def _duplicates_text(card: DatasetCard) -> list[str]:
         "## Duplicates and leaks",
         "",
         *_table(
-            ["", "exact", "exact or near"],
+            ["", "exact", card.kinds_in_groups],
             [[name, *(f"{count:,}" for count in counts)] for name, counts in rows.items()],
         ),
         "",

@@ -11,6 +11,7 @@ from PIL import Image
 
 from fer_core.artifacts import ArtifactStore, RunDir, write_table
 from fer_core.data.card import DatasetCard
+from fer_core.data.outliers import outliers
 from fer_core.data.plan import PrepareOptions
 from fer_core.data.prepare import prepare_sources, publish_facts
 from fer_core.data.selection import SelectedSource
@@ -202,6 +203,44 @@ def test_leaks_of_test_are_listed_with_their_reason_and_not_exported(open_page, 
     assert not listed["take"].any()
 
 
+def used_outliers(samples: pd.DataFrame) -> int:
+    """Counts the images of train, validation and test that are outliers for any reason."""
+    used = set(samples.loc[samples["split"] != "excluded", "id"])
+    return len(used & set(outliers(samples)["id"]))
+
+
+def test_outliers_are_counted_by_image_without_excluded_ones(
+    open_page, artifacts_copy, benchmark_copy
+):
+    samples = benchmark_copy.samples()
+    before = used_outliers(samples)
+    train = samples.index[samples["split"] == "train"]
+    samples.loc[train[:2], ["sharpness", "contrast"]] = [1e9, 0.001]  # two reasons each
+    samples.loc[train[1], ["split", "excluded"]] = ["excluded", "flat or blank"]
+    samples.to_parquet(benchmark_copy.samples_path)
+    reasons = outliers(samples)["id"].value_counts()
+    assert (reasons[samples.loc[train[:2], "id"]] >= 2).all()
+    app = open_page("quality", artifacts_copy)
+    shown = {metric.label: metric.value for metric in app.metric}
+    assert shown["Outliers"] == str(used_outliers(samples)) == str(before + 1)
+
+
+@pytest.mark.parametrize(
+    ("removed", "kinds"), [(True, "exact, near or transformed"), (False, "exact or near")]
+)
+def test_copies_are_called_what_is_counted(
+    open_page, artifacts_copy, benchmark_copy, removed, kinds
+):
+    card = DatasetCard.read(benchmark_copy.card_path)
+    assert card.transformed is not None
+    found = card.transformed.model_copy(update={"removed": removed})
+    card.model_copy(update={"transformed": found}).write(benchmark_copy.card_path)
+    app = open_page("quality", artifacts_copy)
+    helps = {metric.label: metric.help for metric in app.metric}
+    assert helps["Extra copies"].startswith(f"{kinds.capitalize()} copies beyond the first")
+    assert helps["Groups with two labels"].startswith(f"Groups of {kinds} copies")
+
+
 def test_metrics_captions_lists_and_card_agree(open_page, faulty):
     card = DatasetCard.read(faulty.benchmark.card_path)
     app = open_page("quality", faulty.artifacts, faulty.data, issues="Leaks")
@@ -210,7 +249,7 @@ def test_metrics_captions_lists_and_card_agree(open_page, faulty):
         "Extra copies": str(card.near.extra),
         "Test images with a copy": str(card.leaked_test),
         "Groups with two labels": str(card.near.conflicting_groups),
-        "Outliers": str(sum(card.outliers.values())),
+        "Outliers": str(used_outliers(faulty.benchmark.samples())),
     }
     assert (shown["Test images with a copy"], shown["Groups with two labels"]) == ("1", "1")
     assert len(app.dataframe[-1].value) == 1

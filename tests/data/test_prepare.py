@@ -705,7 +705,9 @@ def test_training_gives_up_transformed_copies(transformed: dict[str, PreparedDat
     assert card.held_out["test in train"] >= 1
     assert card.held_out["validation in train"] >= 1
     assert set(card.used.values()) == {0}
-    assert "## Transformed copies" in (dataset.folder / "CARD.md").read_text()
+    text = (dataset.folder / "CARD.md").read_text()
+    assert "## Transformed copies" in text
+    assert "|  | exact | exact, near or transformed |" in text
     pairs = pd.read_parquet(dataset.folder / "transformed_copies.parquet")
     mirrored = pairs[(pairs["id"] == "list/0020") & (pairs["other"] == "list/0030")]
     assert describe_change(mirrored.iloc[0].to_dict()) == "mirrored"
@@ -723,6 +725,7 @@ def test_reported_copies_change_no_split_but_the_leak_free_score(
     assert card is not None
     assert not card.removed
     assert card.used["test in train"] >= 1
+    assert "|  | exact | exact or near |" in (dataset.folder / "CARD.md").read_text()
     assert not (without.folder / "transformed_copies.parquet").exists()
     assert DatasetCard.read(without.folder / "card.json").transformed is None
 
