@@ -1,5 +1,6 @@
 """The comparison of a benchmark with a transferred set, on small sets."""
 
+import json
 from math import sqrt
 
 import numpy as np
@@ -12,7 +13,7 @@ from fer_core.evaluation.accuracy_estimates import Estimator
 from fer_core.evaluation.estimate_trust import margin_of
 from fer_core.evaluation.metrics import ece
 from fer_core.evaluation.predictions import SplitPredictions
-from fer_core.evaluation.shift import ClassShare, OrderOfRuns
+from fer_core.evaluation.shift import ClassShare, OrderOfRuns, ShiftReport
 from fer_core.evaluation.shift_build import (
     TransferredRun,
     build_shift,
@@ -132,3 +133,20 @@ def test_shares_by_em_have_no_interval_and_older_ones_are_read_without_it(checke
     assert [trace.name for trace in figure.data if trace.error_y.array is not None] == [
         "estimated (BBSE)"
     ]
+
+
+def test_files_of_earlier_versions_are_read(checked, tmp_path):
+    report = build_shift(toy_transfer(checked, "older"))
+    older = report.model_dump(mode="json")
+    older["ranking"] = {"tau": 0.6, "low": 0.1, "high": 0.7, "runs": 4}
+    del older["error"]["sets"]
+    for row in older["runs"]:
+        del row["ece_by_chance"]
+    for row in older["classes"]:
+        row["em"] = [row["em"], 0.0, 1.0]
+    path = tmp_path / "shift.json"
+    path.write_text(json.dumps(older))
+    read = ShiftReport.read(path)
+    assert read.classes == report.classes
+    assert read.ranking.expected is None
+    assert {run.ece_by_chance for run in read.runs} == {None}
