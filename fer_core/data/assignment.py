@@ -279,6 +279,8 @@ def without_outliers(
 ) -> SplitAssignment:
     """Excludes training images that are outliers among the training images.
 
+    Images that are kept for topping up are compared with the training images, too.
+
     Args:
         samples: Columns `id` and the rule's statistics.
         assignment: Splits of the samples.
@@ -286,12 +288,14 @@ def without_outliers(
     """
     if rule is None:
         return assignment
-    rows = np.flatnonzero(assignment.split == "train")
-    training = samples.iloc[rows][["id", *rule.statistics]]
+    in_train = assignment.split == "train"
+    rows = np.flatnonzero(in_train | (assignment.excluded == SPARE))
+    compared = samples.iloc[rows][["id", *rule.statistics]]
     limit = RULES[rule.rule] if rule.limit is None else rule.limit
-    reasons = outliers(training, limit, rule.rule).drop_duplicates("id").set_index("id")["reason"]
+    found = outliers(compared, limit, rule.rule, among=in_train[rows])
+    reasons = found.drop_duplicates("id").set_index("id")["reason"]
     for reason in sorted(reasons.unique()):
-        of_reason = training["id"].isin(reasons.index[reasons == reason]).to_numpy()
+        of_reason = compared["id"].isin(reasons.index[reasons == reason]).to_numpy()
         text = f"{OUTLIER} {reason} ({rule.rule} over {limit:g})"
         assignment = assignment.without(rows[of_reason], text)
     return assignment

@@ -41,13 +41,19 @@ MEASURES: Mapping[str, ImageStatistic] = {
 }
 
 
-def outliers(samples: pd.DataFrame, limit: float = LIMIT, rule: str = "modified-z") -> pd.DataFrame:
+def outliers(
+    samples: pd.DataFrame,
+    limit: float = LIMIT,
+    rule: str = "modified-z",
+    among: NDArray[np.bool_] | None = None,
+) -> pd.DataFrame:
     """Lists outliers, the most extreme first.
 
     Args:
         samples: Table with `id` and any columns of `MEASURES`.
         limit: Largest absolute score of an image that is no outlier.
         rule: One of `RULES`; see `outlier_scores`.
+        among: The samples that all are compared with, shape (N,); None for all.
 
     Returns:
         Columns `id`, `reason`, `measure`, `value` and `score`; one row per sample and reason.
@@ -57,7 +63,7 @@ def outliers(samples: pd.DataFrame, limit: float = LIMIT, rule: str = "modified-
         if name not in samples.columns:
             continue
         values = samples[name].to_numpy(dtype=np.float64)
-        scores = outlier_scores(np.log1p(values) if measure.ratio else values, rule)
+        scores = outlier_scores(np.log1p(values) if measure.ratio else values, rule, among)
         for reason, mask in ((measure.low, scores < -limit), (measure.high, scores > limit)):
             rows = np.flatnonzero(mask & bool(reason))
             tables.append(
@@ -77,7 +83,9 @@ def outliers(samples: pd.DataFrame, limit: float = LIMIT, rule: str = "modified-
     return table.sort_values(["score", "id"], ascending=[False, True], ignore_index=True)
 
 
-def outlier_scores(values: NDArray[np.float64], rule: str) -> NDArray[np.float64]:
+def outlier_scores(
+    values: NDArray[np.float64], rule: str, among: NDArray[np.bool_] | None = None
+) -> NDArray[np.float64]:
     """Returns the outlier scores of values; negative for low ones.
 
     Args:
@@ -85,37 +93,44 @@ def outlier_scores(values: NDArray[np.float64], rule: str) -> NDArray[np.float64
         rule: `modified-z`: 0.6745 (value - median) / MAD. `z-score`: (value - mean) / standard
             deviation. `iqr`: distance below the first or above the third quartile, in interquartile
             ranges; 0 between them.
+        among: The values that median, mean, quartiles and deviations are of, shape (N,); None for
+            all.
 
     Returns:
-        Shape (N,); all 0 if the values do not vary.
+        Shape (N,); all 0 if these values do not vary.
     """
     if rule == "modified-z":
-        return modified_z(values)
-    if not np.isfinite(values).any():
+        return modified_z(values, among)
+    known = values if among is None else values[among]
+    if not np.isfinite(known).any():
         return np.full(len(values), np.nan)
     if rule == "z-score":
-        distance, spread = values - np.nanmean(values), float(np.nanstd(values))
+        distance, spread = values - np.nanmean(known), float(np.nanstd(known))
     else:
-        low, high = np.nanquantile(values, (0.25, 0.75))
+        low, high = np.nanquantile(known, (0.25, 0.75))
         distance = np.maximum(values - high, 0) - np.maximum(low - values, 0)
         spread = float(high - low)
     return distance / spread if spread > 0 else np.where(np.isnan(values), np.nan, 0.0)
 
 
-def modified_z(values: NDArray[np.float64]) -> NDArray[np.float64]:
+def modified_z(
+    values: NDArray[np.float64], among: NDArray[np.bool_] | None = None
+) -> NDArray[np.float64]:
     """Returns modified z-scores, based on the median and the median absolute deviation.
 
     Args:
         values: Shape (N,); NaN stays NaN.
+        among: The values that both are of, shape (N,); None for all.
 
     Returns:
-        Shape (N,); all 0 if at least half of the values are equal.
+        Shape (N,); all 0 if at least half of these values are equal.
     """
-    if not np.isfinite(values).any():
+    known = values if among is None else values[among]
+    if not np.isfinite(known).any():
         return np.full(len(values), np.nan)
-    distance = values - np.nanmedian(values)
-    spread = np.nanmedian(np.abs(distance))
+    median = np.nanmedian(known)
+    spread = np.nanmedian(np.abs(known - median))
     if spread == 0:
         return np.where(np.isnan(values), np.nan, 0.0)
-    scores: NDArray[np.float64] = _TO_DEVIATION * distance / spread
+    scores: NDArray[np.float64] = _TO_DEVIATION * (values - median) / spread
     return scores

@@ -455,6 +455,31 @@ def test_outliers_are_excluded_from_train_only(tmp_path: Path, rule: str) -> Non
     assert sum(card.sources[0].excluded.values()) == len(excluded)
 
 
+@pytest.mark.parametrize("rule", ["modified-z", "z-score", "iqr"])
+def test_a_class_is_topped_up_without_outliers(tmp_path: Path, rule: str) -> None:
+    """A spare image is compared with those of train, whatever the other spare ones are like."""
+    main = source(12, seed=1, splits=THREE)
+    items = [item for n, item in enumerate(main.items) if not (n < 12 and n % 2) or n in (1, 3)]
+    spare = list(source(20, seed=2, splits=("train",)).items)
+    for n in range(6, 20):  # most of the spare images are much darker than those of train
+        spare[n] = replace(spare[n], image=(spare[n].image // 8).astype(np.uint8))
+    clean = CleanPlan.model_validate({"outliers": {"rule": rule, "statistics": ["brightness"]}})
+    dataset = build(
+        tmp_path,
+        SelectedSource(ListSource(items), name="main"),
+        SelectedSource(ListSource(spare), name="spare", role="top-up"),
+        balance=BalancePlan(top_up=(TopUp(label="sad", source="spare", to="largest"),)),
+        clean=clean,
+    )
+    table = dataset.samples.set_index("id")
+    dark = [f"spare/{n:04d}" for n in range(6, 20)]
+    assert set(table.loc[dark, "split"]) == {"excluded"}
+    assert all(text.startswith("outlier in train: very") for text in table.loc[dark, "excluded"])
+    added = table.query("source == 'spare' and split == 'train'")
+    assert 0 < len(added) <= 3  # of the three sad ones as bright as train
+    assert set(added["label"]) == {"sad"}
+
+
 def test_a_plan_names_the_rule_for_outliers(tmp_path: Path) -> None:
     assert CleanPlan.model_validate({"outliers": "iqr"}).outliers.rule == "iqr"
     with pytest.raises(ValueError, match="modified-z"):

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from sklearn.decomposition import PCA
 
 from fer_core.data import annotators, embedding, quality, review
-from fer_core.data.outliers import modified_z, outliers
+from fer_core.data.outliers import modified_z, outlier_scores, outliers
 from fer_core.data.splits import class_weights
 from tests.support.helpers import noise
 
@@ -122,6 +122,17 @@ def test_modified_z_by_hand() -> None:
     scores = modified_z(np.array([1.0, 2, 3, 4, 100]))
     np.testing.assert_allclose(scores, 0.6745 * np.array([-2, -1, 0, 1, 97]))
     assert modified_z(np.array([5.0, 5, 5, 9])).tolist() == [0, 0, 0, 0]
+
+
+@pytest.mark.parametrize("rule", ["modified-z", "z-score", "iqr"])
+def test_scores_among_some_values_are_those_of_them_alone(rule: str) -> None:
+    values = np.array([1.0, 2, 3, 5, 8, 100, 200, np.nan])
+    among = np.arange(8) < 5
+    scores = outlier_scores(values, rule, among)
+    np.testing.assert_allclose(scores[:5], outlier_scores(values[:5], rule))
+    assert (scores[5:7] > 20).all()
+    assert np.isnan(scores[7])
+    assert np.isnan(outlier_scores(values, rule, np.zeros(8, dtype=bool))).all()
 
 
 def test_outliers_are_named_with_their_reason() -> None:
