@@ -226,7 +226,8 @@ def _described(
         return _Described(before, drawn.notes, placed.explained)
     corrected = samples.copy()
     relabelled = relabel(corrected, relabels)
-    # splits are drawn before labels are corrected, so that corrections do not move other images
+    # splits are drawn before labels are corrected, so that corrections move no image between them;
+    # which training images are used may change, because balancing counts the corrected labels
     kept = corrected.assign(source_split=drawn.original)
     split = options.split.model_copy(update={"by": "source"})
     again = draw_splits(kept, duplicates, sources, split)

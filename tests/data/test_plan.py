@@ -440,6 +440,23 @@ def test_training_corrections_move_no_image_between_drawn_splits(tmp_path: Path)
     assert again[["id", "split", "label"]].equals(held_out[["id", "split", "label"]])
 
 
+def test_corrections_of_a_balanced_set_change_only_which_training_images_are_used(
+    tmp_path: Path,
+) -> None:
+    of_source = SelectedSource(source(20, seed=1, splits=THREE))
+    balance = BalancePlan(most="smallest")
+    old = build(tmp_path, of_source, balance=balance).samples.set_index("id")
+    named = ["list/0000", "list/0002", "list/0004"]
+    path = relabels(tmp_path, [(name, "sad") for name in named])
+    dataset = build(tmp_path, of_source, balance=balance, relabel=path)
+    assert train_counts(dataset) == {"happy": 7, "sad": 7}
+    new = dataset.samples.set_index("id")
+    moved = new[new["split"] != old["split"]].drop(index=named, errors="ignore")
+    assert len(moved) >= 3  # of the 13 sad images 6 are left out
+    assert set(moved["original_split"]) == {"train"}
+    assert new["original_split"].equals(old["original_split"])
+
+
 @pytest.mark.parametrize("rule", ["modified-z", "z-score", "iqr"])
 def test_outliers_are_excluded_from_train_only(tmp_path: Path, rule: str) -> None:
     items = list(source(30, seed=1, splits=THREE).items)

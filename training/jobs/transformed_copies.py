@@ -76,18 +76,18 @@ def add_transformed_copies(
 
 
 def _write(
-    target: BenchmarkDir, found: pd.DataFrame, pairs: pd.DataFrame, card: DatasetCard
+    target: BenchmarkDir, flagged: pd.DataFrame, pairs: pd.DataFrame, card: DatasetCard
 ) -> None:
     """Writes the results to a benchmark, or to its prepared set, which has equal file names.
 
     Args:
         target: The folder.
-        found: Samples whose column `leak` is written.
+        flagged: Samples whose column `leak` is written.
         pairs: Transformed copies.
         card: The card.
     """
     samples = target.samples()
-    leak = found.set_index("id")["leak"].reindex(samples["id"]).to_numpy(dtype=bool)
+    leak = flagged.set_index("id")["leak"].reindex(samples["id"]).to_numpy(dtype=bool)
     write_table(target.copies_path, pairs)
     write_table(target.samples_path, samples.assign(leak=leak))
     card.write(target.card_path)
