@@ -35,7 +35,9 @@ def timeline(benchmark: Benchmark, table: pd.DataFrame, upload: tuple[bytes, str
     # what was picked belongs to one video: another one has other frames
     key = digest_of([benchmark.directory.root, upload[1], sha256(upload[0]).hexdigest()])
     rows = _rows(benchmark, table)
-    clicked, picker = f"timeline-{key}", f"picked-frame-{key}"
+    picker, picks = f"picked-frame-{key}", f"picks-{key}"
+    # the chart starts anew after a pick: a click on the frame that it keeps selected does nothing
+    clicked = f"timeline-{key}-{st.session_state.get(picks, 0)}"
     st.altair_chart(
         _chart(rows, benchmark.info.labels),
         on_select=partial(_follow_click, clicked, picker),
@@ -47,13 +49,17 @@ def timeline(benchmark: Benchmark, table: pd.DataFrame, upload: tuple[bytes, str
     frames = sorted({int(frame) for frame in rows["frame"]})
     if st.session_state.get(picker) not in frames:  # fewer frames per second are left
         st.session_state[picker] = None
-    return st.selectbox("Or pick a frame", frames, key=picker)
+    return st.selectbox("Or pick a frame", frames, key=picker, on_change=_count_pick, args=(picks,))
 
 
 def _follow_click(clicked: str, picker: str) -> None:
-    """Moves the picker to the clicked frame; the chart keeps its selection after a pick."""
+    """Moves the picker to the clicked frame."""
     points = st.session_state[clicked]["selection"].get(_SELECT, [])
     st.session_state[picker] = int(points[0]["frame"]) if points else None
+
+
+def _count_pick(picks: str) -> None:
+    st.session_state[picks] = st.session_state.get(picks, 0) + 1
 
 
 def _rows(benchmark: Benchmark, table: pd.DataFrame) -> pd.DataFrame:

@@ -75,9 +75,12 @@ def test_the_last_of_click_and_pick_chooses_the_frame(toy, open_page, monkeypatc
     app.file_uploader(key="video").set_value([("clip.avi", clip, "video/avi")]).run()
     clicks(monkeypatch, app, 2)
     assert shown_frames(app) == ["Frame 2"]
+    (before,) = [chart.proto.id for chart in app.get("vega_lite_chart")]
     frame_picker(app).set_value(7).run()
     assert not app.exception
     assert shown_frames(app) == ["Frame 7"]
+    (chart,) = app.get("vega_lite_chart")
+    assert chart.proto.id != before  # without a selection, so that frame 2 can be clicked again
     clicks(monkeypatch, app, 3)
     assert shown_frames(app) == ["Frame 3"]
     assert frame_picker(app).value == 3
