@@ -231,7 +231,8 @@ class RunInfo(Record):
         init: `scratch`, `imagenet`, `face`, `checkpoint`; `members` for an ensemble; `elsewhere`
             for imported runs.
         init_source: Source of the initial weights.
-        init_notes: Sentences on the classifier of these weights, and on tensors that are not used.
+        init_notes: Sentences on the classifier of these weights, on tensors that are not used, and
+            on what is not known about their training.
         labels: The classes; column `i` of the model's logits is `labels[i]`.
         note: The user's note on the run, such as the training images of an imported model.
         tags: Short words that the user gave the run; those of a grid are `key=value`.

@@ -94,6 +94,6 @@ def linear_classifier(model: nn.Module, spec: ModelSpec) -> nn.Linear:
         WeightsError: If it is not one linear layer.
     """
     layer = model.get_submodule(spec.head)
-    if not isinstance(layer, nn.Linear):
+    if spec.more_heads or not isinstance(layer, nn.Linear):
         raise WeightsError("The classifier of this network is not one linear layer.")
     return layer

@@ -274,6 +274,7 @@ def _protocol(facts: CardFacts) -> list[str]:
         f"- Split `{protocol.split_hash}`, {protocol.test_samples:,} test images, labels: "
         f"{protocol.label_source}, {augmented} test-time augmentation",
         f"- Initialisation: {_plain(f'{info.init} {info.init_source}'.strip())}; seed {info.seed}",
+        *(f"- {_plain(note)}" for note in info.init_notes),
         f"- Input: {_input(info)}; preprocessing `{info.preprocessing_hash}`",
         f"- {selection} This run read test {_times(info.own_test_readings)}",
         f"- {_plain(facts.benchmark.protocol)}",

@@ -1,16 +1,21 @@
 """Adapting a run to a transferred set: only if it helps, and exactly what is written."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from PIL import Image
 
 from fer_core.artifacts import ArtifactStore
+from fer_core.config import ModelConfig
 from fer_core.data.prepared import PreparedDataset, prepared_folder
+from fer_core.engine.features import linear_classifier
 from fer_core.engine.networks import load_network
-from fer_core.errors import ArtifactError, DataError
+from fer_core.errors import ArtifactError, DataError, WeightsError
 from fer_core.evaluation.adaptation import Remedy
 from fer_core.evaluation.predictions import Predictions
 from fer_core.labels import SEVEN_EMOTIONS
+from fer_core.models import build_model, spec_of
 from fer_core.reviews import PoolLabel, ReviewStore
 from tests.support.builders import toy_benchmark
 from tests.support.transfers import coloured_transfer
@@ -102,3 +107,12 @@ def test_copies_and_persons_are_groups(transferred):
     assert first == second
     assert third == fourth
     assert len({first, third, fifth}) == 3
+
+
+@pytest.mark.parametrize("changes", [{"head": "features.0"}, {"more_heads": ("head",)}])
+def test_only_one_linear_classifier_can_be_adapted(changes):
+    config = ModelConfig(architecture="tiny_cnn", image_size=32)
+    model, spec = build_model(config, 3), spec_of(config)
+    assert linear_classifier(model, spec) is model.head
+    with pytest.raises(WeightsError, match="not one linear layer"):
+        linear_classifier(model, replace(spec, **changes))
