@@ -105,7 +105,7 @@ def temperature_sentence(title: str, temperature: float | None) -> str:
         temperature: Temperature of the run; None if it could not be fitted.
     """
     if temperature is None:
-        return "No temperature could be fitted: the run has no validation predictions of these classes."
+        return "No temperature was fitted: the run has no validation predictions of these classes."
     if abs(temperature - 1) < 0.05:
         meaning = "its confidence needs hardly any correction"
     elif temperature > 1:
