@@ -40,8 +40,7 @@ def counts(benchmark: Benchmark) -> None:
         return
     copies, leaked = (dataset.review_list(benchmark, name) for name in ("duplicates", "leaks"))
     conflicting = dataset.review_list(benchmark, "conflicts")
-    extreme = dataset.review_list(benchmark, "outliers")
-    extreme_used = extreme.loc[extreme["split"] != "excluded", "id"].nunique()
+    extreme = dataset.review_list(benchmark, "outliers").query("split != 'excluded'")
     kinds = _kinds_of_copies(benchmark)
     leaked = leaked[leaked["split"] == "test"]
     scored = sum(benchmark.info.counts.get("test", {}).values())
@@ -71,7 +70,7 @@ def counts(benchmark: Benchmark) -> None:
     )
     columns[3].metric(
         "Outliers",
-        f"{extreme_used:,}",
+        f"{extreme['id'].nunique():,}",
         help="Images of train, validation and test with an extreme value; each counts once. The "
         "list has them by reason, and excluded images too.",
         border=True,
