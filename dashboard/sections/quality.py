@@ -171,9 +171,10 @@ def conflicts(benchmark: Benchmark) -> None:
         st.success("No duplicate group has two labels.", icon=":material/check:")
         return
     st.caption(
-        f"{table['group'].nunique():,} groups of exact or near copies with {len(table):,} labelled "
-        "images have more than one label, so at least one label of each group is wrong. The "
-        "proposal is the majority label, or to exclude the group if there is none."
+        f"{table['group'].nunique():,} groups of {_kinds_of_copies(benchmark)} copies with "
+        f"{len(table):,} labelled images have more than one label, so at least one label of each "
+        "group is wrong. The proposal is the majority label, or to exclude the group if there is "
+        "none."
     )
     _groups(benchmark, table)
     _relabel(benchmark, table, "conflicts")

@@ -41,6 +41,7 @@ RECORDING_COLUMNS = (
 )  # fmt: skip
 """Usual column names, in lower case without blanks and punctuation."""
 
+_FEWEST = 10  # recordings; in a table of less than 30 rows a third of them
 _MOST_BYTES = 2**30
 
 MOST_SPLIT_NAMES = 8
@@ -183,7 +184,8 @@ def group_column(
 ) -> str | None:
     """Returns the column of persons or else of recordings, if there is one.
 
-    A column with another recording in each row groups nothing.
+    A column with another recording in each row groups nothing, and few recordings cannot be divided
+    into splits.
 
     Args:
         table: The cells.
@@ -199,7 +201,7 @@ def group_column(
     free = [column for column in columns if column not in set(used)]
     for column in usual_columns(free, RECORDING_COLUMNS):
         values = table[column][~table[column].map(is_unlabelled)].astype(str)
-        if values.duplicated().any():
+        if values.duplicated().any() and values.nunique() >= min(_FEWEST, len(values) // 3):
             return column
     return None
 

@@ -223,6 +223,20 @@ def test_a_column_that_differs_in_each_row_is_no_recording(tmp_path):
     assert not any("one split" in note for note in source.notes)
 
 
+def test_few_recordings_cannot_be_split_and_are_no_groups(tmp_path):
+    names = [f"{number}.png" for number in range(40)]
+    pictures(tmp_path, names)
+
+    def groups(recordings):
+        rows = [f"{name},{'happy' if n % 3 else 'sad'},{n % recordings}"
+                for n, name in enumerate(names)]  # fmt: skip
+        table(tmp_path, ["file,label,session", *rows])
+        return {item.group for item in AnnotatedSource(open_tree(tmp_path))}
+
+    assert groups(9) == {None}
+    assert groups(10) == {str(number) for number in range(10)}
+
+
 def test_a_column_that_is_used_otherwise_is_no_recording(tmp_path):
     pictures(tmp_path, ["0.png", "1.png", "2.png"])
     rows = ["0.png,happy,train", "1.png,sad,train", "2.png,sad,test"]
