@@ -273,13 +273,18 @@ def _protocol(facts: CardFacts) -> list[str]:
         "",
         f"- Split `{protocol.split_hash}`, {protocol.test_samples:,} test images, labels: "
         f"{protocol.label_source}, {augmented} test-time augmentation",
-        f"- Initialisation: {_plain(f'{info.init} {info.init_source}'.strip())}; seed {info.seed}",
-        *(f"- {_plain(note)}" for note in info.init_notes),
+        f"- Initialisation: {_initialisation(info)}; seed {info.seed}",
         f"- Input: {_input(info)}; preprocessing `{info.preprocessing_hash}`",
         f"- {selection} This run read test {_times(info.own_test_readings)}",
         f"- {_plain(facts.benchmark.protocol)}",
         "",
     ]
+
+
+def _initialisation(info: RunInfo) -> str:
+    """Returns the source of the initial weights, with what is known or not known about them."""
+    notes = f" ({'; '.join(info.init_notes)})" if info.init_notes else ""
+    return _plain(f"{info.init} {info.init_source}".strip() + notes)
 
 
 def _times(count: int) -> str:
