@@ -160,6 +160,7 @@ def check(
                 "kind": shift.kind,
                 "run_id": run_id,
                 "samples": len(shift.truth),
+                "source": len(known.validation[run_id]),
                 "validation": run.accuracy,
                 "accuracy": float((run.predicted == shift.truth).mean()),
                 **{str(name): value for name, value in estimate(run, line).items()},

@@ -36,10 +36,6 @@ classes, and this share of faces whose size, position or roll is beyond 98% of t
 SHOWN = (Estimator.CONFIDENCE, Estimator.LABEL_SHIFT)
 """The shown estimate is the mean of these methods, as far as they are available."""
 
-_FEWEST_ACCURACIES = 3
-_MOST_IMAGES = 20_000
-_ROUNDING = 1e-6
-
 CHECK_COLUMNS = (
     "set",
     "kind",
@@ -211,9 +207,8 @@ def read_checks(path: Path) -> pd.DataFrame | None:
     `margin` (NaN outside them), `source` and `trusted`. What is known of a set comes from the other
     sets.
 
-    `source` is the number of validation images that the estimates started from. The file lacks it,
-    so it is derived from the runs' accuracies on them, see `_images_behind`. Where that is not
-    possible it is infinite: then only the set's own size counts as chance.
+    `source` is the number of validation images that the estimates started from. Files of earlier
+    versions lack it; then it is infinite, and only the set's own size counts as chance.
     """
     try:
         table = read_table(path, CHECK_COLUMNS)
@@ -226,7 +221,8 @@ def read_checks(path: Path) -> pd.DataFrame | None:
     )
     table["error"] = (table["estimate"] - table["accuracy"]).abs()
     table["loss"] = table["validation"] - table["estimate"]
-    table["source"] = table.groupby("set")["validation"].transform(_images_behind)
+    if "source" not in table.columns:
+        table["source"] = np.inf
     by_set = table.groupby("set")[["spread", "loss"]].transform("median")
     near = table["outside"].isna() | (table["outside"] <= MOST_OUTSIDE)
     near &= table["moved"] <= MOST_MOVED
@@ -234,21 +230,6 @@ def read_checks(path: Path) -> pd.DataFrame | None:
     table["margin"] = _margins(table[table["within"]]).reindex(table["set"]).to_numpy()
     table["trusted"] = table["within"] & (table["margin"] <= LARGEST_ERROR)
     return table
-
-
-def _images_behind(accuracies: pd.Series) -> float:
-    """Returns the smallest number of images on which runs can have these accuracies.
-
-    Infinite with fewer than three different accuracies, which a much smaller number may explain
-    too, and if no number up to `_MOST_IMAGES` does.
-    """
-    shares = accuracies.unique()
-    if len(shares) < _FEWEST_ACCURACIES:
-        return float("inf")
-    images = np.arange(1, _MOST_IMAGES + 1)
-    right = shares[:, None] * images
-    fits = (np.abs(right - np.rint(right)) < _ROUNDING).all(axis=0)
-    return float(images[fits.argmax()]) if fits.any() else float("inf")
 
 
 def _margins(checks: pd.DataFrame) -> pd.Series:
