@@ -57,7 +57,7 @@ _ANIMATED = ("AVIF", "GIF", "PNG", "WEBP")
 _GIF_DELAY = re.compile(rb"\x21\xf9\x04.(..).\x00", re.DOTALL)
 _PNG_DELAY = re.compile(rb"fcTL.{20}(..)(..)", re.DOTALL)
 _WEBP_DELAY = re.compile(rb"ANMF.{16}(...)", re.DOTALL)
-_SHORTEST_DELAY = 10.0  # milliseconds, of files that specify none or less
+_USUAL_DELAY, _NO_DELAY = 100.0, 10.0  # milliseconds; browsers show 10 and less as 100
 
 _FLOAT_WHITES = (1.0, 255.0, 65535.0)
 
@@ -231,7 +231,7 @@ def open_frames(data: bytes, name: str = NAMELESS) -> Iterator[AnimationFrame]:
             return _decoded(source, lambda: _opened(data, name))
 
         image = _guarded(frame, data, name)
-        duration = max(float(source.info.get("duration") or 0), _SHORTEST_DELAY) / 1000
+        duration = _shown_delay(float(source.info.get("duration") or 0)) / 1000
         yield AnimationFrame(number, seconds, duration, image)
         seconds += duration
 
@@ -368,9 +368,16 @@ def _mean_delay(data: bytes, form: str | None) -> float:
             1000 * int.from_bytes(delay, "big") / (int.from_bytes(unit, "big") or 100)
             for delay, unit in _PNG_DELAY.findall(data)
         ]
+    if form == "GIF" and not milliseconds:
+        return _USUAL_DELAY / 1000
     between = milliseconds[:-1] or milliseconds
-    delays = [max(delay, _SHORTEST_DELAY) for delay in between]
+    delays = list(map(_shown_delay, between))
     return sum(delays) / len(delays) / 1000 if delays else 0.0
+
+
+def _shown_delay(milliseconds: float) -> float:
+    """Returns the time for which browsers show a frame, in milliseconds."""
+    return milliseconds if milliseconds > _NO_DELAY else _USUAL_DELAY
 
 
 def _check_array(values: NDArray[np.generic]) -> None:

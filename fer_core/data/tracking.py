@@ -6,6 +6,10 @@ from fer_core.data.faces import DetectedFace
 
 LEAST_OVERLAP = 0.3
 PATIENCE = 3
+"""Frames for which an undetected face keeps its number."""
+
+PATIENT_SECONDS = 0.5
+"""The same in seconds; whichever is longer counts, because videos have 1 to 60 frames a second."""
 
 
 def overlap(face: DetectedFace, other: DetectedFace) -> float:
@@ -19,7 +23,10 @@ def overlap(face: DetectedFace, other: DetectedFace) -> float:
 
 
 def track(
-    frames: Iterable[Sequence[DetectedFace]], least: float = LEAST_OVERLAP, patience: int = PATIENCE
+    frames: Iterable[Sequence[DetectedFace]],
+    seconds: Sequence[float] | None = None,
+    least: float = LEAST_OVERLAP,
+    patience: int = PATIENCE,
 ) -> list[list[int]]:
     """Numbers faces so that a person keeps the same number.
 
@@ -28,8 +35,10 @@ def track(
 
     Args:
         frames: The faces of each frame, in temporal order.
+        seconds: Time of each frame; None if it is not known.
         least: Minimum overlap of two boxes of one person.
-        patience: Number of frames for which an undetected face keeps its number.
+        patience: Number of frames for which an undetected face keeps its number; with `seconds`
+            at least `PATIENT_SECONDS`.
 
     Returns:
         The number of each face, from 0 in order of appearance.
@@ -38,7 +47,12 @@ def track(
     following = 0
     numbered = []
     for moment, faces in enumerate(frames):
-        known = {n: face for n, (seen, face) in last.items() if moment - seen <= patience + 1}
+        known = {
+            number: face
+            for number, (seen, face) in last.items()
+            if moment - seen <= patience + 1
+            or (seconds is not None and seconds[moment] - seconds[seen] <= PATIENT_SECONDS)
+        }
         pairs = sorted(
             (
                 (overlap(old, new), number, index)

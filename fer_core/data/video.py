@@ -30,6 +30,8 @@ SUFFIXES = (
 """Suffixes of video files."""
 
 _USUAL_RATE = 25.0  # if the file has none or an invalid one
+_MOST_ASPECT = 4.0
+_BILINEAR = Image.Resampling.BILINEAR
 _MOST_PIXELS = 64_000_000
 _STILLS = frozenset({"tty", "image2", "gif", "apng", "webp"})
 _PICTURES = (b"GIF8", b"\x89PNG")
@@ -52,7 +54,7 @@ class VideoFacts:
         rate: Frames per second, of an animation the mean; 25 if unknown.
         frames: Number of frames, from the metadata or the duration; 0 if unknown. May be wrong in
             damaged files.
-        width: Width in pixels, before rotation.
+        width: Width in square pixels, before rotation.
         height: Height in pixels, before rotation.
     """
 
@@ -109,8 +111,9 @@ def video_facts(source: Source, name: str = "") -> VideoFacts:
 def read_frames(source: Source, every: float | None = None, name: str = "") -> Iterator[VideoFrame]:
     """Yields a video's frames in order, one in memory at a time, rotated upright.
 
-    Timestamps are the file's if they increase from frame to frame, as in files of variable rate;
-    otherwise they follow from the rate. Damaged parts are left out.
+    Frames have the shape in which players show them: those of anamorphic video, whose pixels are
+    not square, are stretched. Timestamps are the file's if they increase from frame to frame, as in
+    files of variable rate; otherwise they follow from the rate. Damaged parts are left out.
 
     Args:
         source: A path, or an open file such as an upload.
@@ -151,6 +154,7 @@ def _all_frames(source: Source, name: str) -> Iterator[tuple[_Frame, float]]:
                 f"{_title(source, name)} has frames of {facts.width} x {facts.height} pixels; the "
                 f"limit is {_MOST_PIXELS // 1_000_000} million. Scale it down."
             )
+        aspect = _pixel_aspect(container)
         first, before = None, -1.0
         for number, frame in enumerate(_decoded(container)):
             stamp = frame.time
@@ -158,7 +162,7 @@ def _all_frames(source: Source, name: str) -> Iterator[tuple[_Frame, float]]:
             grown = None if stamp is None or first is None else stamp - first
             plain = number / facts.rate
             before = grown if grown is not None and grown > before else max(plain, before)
-            yield _Frame(number, before, partial(_upright, frame)), 0.5 / facts.rate
+            yield _Frame(number, before, partial(_upright, frame, aspect)), 0.5 / facts.rate
 
 
 def _decoded(container: "InputContainer") -> "Iterator[av.VideoFrame]":
@@ -228,14 +232,23 @@ def _facts(container: "InputContainer") -> VideoFacts:
     return VideoFacts(
         rate=rate,
         frames=stream.frames or max(0, round(length * rate)),
-        width=stream.width,
+        width=round(stream.width * _pixel_aspect(container)),
         height=stream.height,
     )
 
 
-def _upright(frame: "av.VideoFrame") -> Image.Image:
-    """Returns a frame rotated as the file specifies (PyAV: counterclockwise degrees)."""
+def _pixel_aspect(container: "InputContainer") -> float:
+    """Returns width by height of a pixel; 1 if the file does not state it, or not credibly."""
+    ratio = container.streams.video[0].sample_aspect_ratio
+    value = float(ratio) if ratio else 1.0
+    return value if 1 / _MOST_ASPECT <= value <= _MOST_ASPECT else 1.0
+
+
+def _upright(frame: "av.VideoFrame", aspect: float) -> Image.Image:
+    """Returns a frame in its shown shape, rotated as specified (PyAV: counterclockwise degrees)."""
     image = Image.fromarray(frame.to_ndarray(format="rgb24"))
+    if aspect != 1:
+        image = image.resize((round(image.width * aspect), image.height), _BILINEAR)
     turn = _TURNS.get(round(frame.rotation / 90) * 90 % 360)
     return image if turn is None else image.transpose(turn)
 

@@ -162,15 +162,19 @@ def face_numbers(
     """
     numbers = [seen.index for seen in sightings]
     videos = {name: {frame: list[int]() for frame in frames} for name, frames in looked.items()}
+    times: dict[tuple[str, int], float] = {}
     for row, seen in enumerate(sightings):
+        if seen.frame is not None and seen.seconds is not None:
+            times[seen.file, seen.frame] = seen.seconds
         if seen.frame is not None and seen.face is not None:
             videos[seen.file][seen.frame].append(row)
-    for frames in videos.values():
+    for name, frames in videos.items():
+        seconds = [times.get((name, frame), float("nan")) for frame in frames]
         boxes = [
             [face for row in rows if (face := sightings[row].face) is not None]
             for rows in frames.values()
         ]
-        for rows, people in zip(frames.values(), track(boxes), strict=True):
+        for rows, people in zip(frames.values(), track(boxes, seconds), strict=True):
             for row, person in zip(rows, people, strict=True):
                 numbers[row] = person
     return numbers

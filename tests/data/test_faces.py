@@ -374,6 +374,31 @@ def test_small_faces_of_a_large_group_are_detected(
     assert sorted(face.too_small for face in faces) == [False, False, True, True]
 
 
+def test_a_large_face_does_not_hide_small_ones(
+    detector: CenterFaceDetector, portrait: Image.Image
+) -> None:
+    """The first pass sees the large face only: the others have 5 of its pixels."""
+    scene = Image.new("RGB", (4000, 3000), (120, 140, 110))
+    scene.paste(portrait.resize((949, 1112)), (2900, 1800))
+    small = portrait.resize((96, 112))
+    for index in range(8):
+        scene.paste(small, (150 + 700 * (index % 4), 300 + 700 * (index // 4)))
+    faces = detector.detect(scene)
+    assert len(faces) == 9
+    assert not any(face.too_small for face in faces)
+
+
+def test_a_panorama_is_searched_at_full_resolution(
+    detector: CenterFaceDetector, portrait: Image.Image
+) -> None:
+    """Within the number of tiles that a square of the same longer side would need."""
+    scene = Image.new("RGB", (6000, 500), (120, 140, 110))
+    small = portrait.resize((85, 100))  # faces of 35 pixels
+    for index in range(8):
+        scene.paste(small, (200 + 700 * index, 150))
+    assert len(detector.detect(scene)) == 8
+
+
 def test_batched_detection_equals_single_detection(
     detector: CenterFaceDetector, portrait: Image.Image
 ) -> None:

@@ -3,6 +3,7 @@
 import io
 import re
 import weakref
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -51,6 +52,20 @@ def test_colours_are_not_swapped(tmp_path):
     pixel = np.asarray(frame.image)[16, 16]
     assert pixel[0] > 180
     assert pixel[2] < 60
+
+
+@pytest.mark.parametrize(("rotation", "size"), [(0, (90, 48)), (90, (48, 90))])
+def test_frames_of_anamorphic_video_have_their_shown_shape(tmp_path, rotation, size):
+    path = write_video(
+        tmp_path / "wide.mp4",
+        [np.full((48, 64, 3), 100, dtype=np.uint8)] * 3,
+        codec="mpeg4",
+        rotation=rotation,
+        aspect=Fraction(45, 32),
+    )
+    facts = video_facts(path)
+    assert (facts.width, facts.height) == (90, 48)
+    assert [frame.image.size for frame in read_frames(path)] == [size] * 3
 
 
 def test_files_that_are_not_videos_are_refused(tmp_path):
@@ -105,6 +120,15 @@ def test_a_face_is_matched_to_the_largest_overlap():
 
 def test_two_faces_never_share_a_number():
     assert track([[box(0, 0)], [box(1, 0), box(2, 0)]]) == [[0], [0, 1]]
+
+
+def test_a_face_keeps_its_number_for_half_a_second():
+    frames = [[box(0, 0)], *[[]] * 10, [box(0, 0)]]
+    assert track(frames, [number / 25 for number in range(12)])[-1] == [0]  # after 0.44 s
+    assert track(frames, [number / 10 for number in range(12)])[-1] == [1]  # after 1.1 s
+    slow = [[box(0, 0)], [], [], [], [box(0, 0)]]
+    assert track(slow, [0, 1, 2, 3, 4])[-1] == [0]  # three frames, however long
+    assert track(frames, [float("nan")] * 12)[-1] == [1]
 
 
 def test_frames_are_rgb_images(tmp_path):

@@ -17,6 +17,7 @@ def write_video(
     times: Sequence[float] | None = None,
     pixel_format: str = "",
     rotation: int = 0,
+    aspect: Fraction | None = None,
 ) -> Path:
     """Writes RGB frames; `times` in seconds make a file of variable rate."""
     height, width = frames[0].shape[:2]
@@ -27,6 +28,8 @@ def write_video(
         if codec in ("mjpeg", "mpeg4"):
             stream.options = {"qscale": "2"}
             stream.codec_context.bit_rate = 4_000_000
+        if aspect is not None:
+            stream.codec_context.sample_aspect_ratio = aspect
         if rotation:
             stream.set_display_rotation(rotation)
         if times is not None:

@@ -10,7 +10,7 @@ from PIL import Image
 from fer_core.data.centerface.decode import Candidates, non_max_suppression, overlaps
 from fer_core.data.centerface.network import CenterFaceNetwork, shared_network
 from fer_core.data.centerface.views import View, tiles, whole
-from fer_core.data.faces import DetectedFace, FaceDetector, Landmarks
+from fer_core.data.faces import SMALLEST_READABLE, DetectedFace, FaceDetector, Landmarks
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,8 @@ class DetectionSettings:
         small_face: Faces below this size in the first pass, in pixels, trigger the tile pass.
         tile_side: Longer side of a tile, in pixels.
         tile_scale: Maximum enlargement of the image in tiles.
-        max_tiles: Maximum number of tiles per image; larger images are scaled down.
+        max_tiles: Number of tiles per image from which larger images are scaled down; a square
+            may have a few more, because tiles overlap. 0 for no tile pass.
     """
 
     side: int = 512
@@ -44,6 +45,8 @@ _MAX_ENLARGEMENT = 2.0
 _COARSE_BORDER = 0.25
 _LARGE_FACE = 160  # pixels in the first pass; the coarse pass finds such faces better
 _TILE_OVERLAP = 96
+_FINER_STEP = 0.95
+_SEEN = 10  # pixels of a face in the first pass from which it is usually found
 _CONFIRM_SIDE = 128
 _CONFIRM_SHARE = 0.4
 
@@ -141,16 +144,31 @@ class CenterFaceDetector(FaceDetector):
         return [whole(picture, self._settings.coarse_side, _MAX_ENLARGEMENT, _COARSE_BORDER)]
 
     def _tiles(self, picture: Image.Image, first: View, candidates: Candidates) -> list[View]:
-        """Returns tiles if the first pass found small faces or none and tiles are sharper."""
+        """Returns tiles if the first pass may have missed readable faces and tiles are sharper.
+
+        It may have if it found small faces or none, or if a readable face is too small in it.
+        """
         settings = self._settings
         scale = first.size[0] / picture.width
-        if len(candidates) and float((candidates.sizes * scale).min()) >= settings.small_face:
+        large = len(candidates) and float((candidates.sizes * scale).min()) >= settings.small_face
+        if large and scale * SMALLEST_READABLE >= _SEEN:
             return []
-        covered = settings.max_tiles**0.5 * settings.tile_side
-        finer = min(settings.tile_scale, covered / max(picture.size))
+        finer = self._tile_scale(picture)
         if finer <= 1.2 * scale:
             return []
         return tiles(picture, finer, settings.tile_side, _TILE_OVERLAP)
+
+    def _tile_scale(self, picture: Image.Image) -> float:
+        """Returns the scale of tiles: for a square `max_tiles` without overlap, or `max_tiles`."""
+        settings = self._settings
+        covered = float(settings.max_tiles**0.5) * settings.tile_side
+        least = min(settings.tile_scale, covered / max(picture.size))
+        scale = settings.tile_scale
+        while scale > least:  # a long picture needs fewer tiles than a square one
+            if len(tiles(picture, scale, settings.tile_side, _TILE_OVERLAP)) <= settings.max_tiles:
+                return scale
+            scale *= _FINER_STEP
+        return least
 
     def _confirm(
         self, pictures: Sequence[Image.Image], candidates: list[Candidates]
