@@ -104,19 +104,20 @@ def relevance(layers: Sequence[Tensor]) -> Tensor:
     return total
 
 
-def looked_at(matrix: Tensor, prefix: int, mean_pooled: bool) -> Tensor:
+def looked_at(matrix: Tensor, prefix: int, mean_pooled: bool, read: int = 1) -> Tensor:
     """Returns the contribution of each patch to the classifier's input.
 
     Args:
         matrix: Output tokens in rows, input tokens in columns, (N, T, T).
         prefix: Number of tokens before the patches.
-        mean_pooled: Whether the classifier reads the mean of the patches, not the first token.
+        mean_pooled: Whether the classifier reads the mean of the patches, not the first tokens.
+        read: Number of first tokens that classifiers read; the logits are their mean.
 
     Returns:
         Shape (N, side, side).
     """
     side = grid_side(matrix.shape[-1], prefix)
-    row = matrix[:, prefix:].mean(dim=1) if mean_pooled else matrix[:, 0]
+    row = (matrix[:, prefix:] if mean_pooled else matrix[:, :read]).mean(dim=1)
     return row[:, prefix:].reshape(len(matrix), side, side)
 
 
@@ -143,7 +144,13 @@ def last_attention(question: Question) -> tuple[Tensor, Tensor]:
     logits, layers = attention(question.network, question.inputs)
     block = -1 if question.detail.block is None else question.detail.block
     matrix = _matrix(layers, block, question.detail.head)
-    return logits, looked_at(matrix, question.spec.prefix_tokens, question.mean_pooled)
+    return logits, _of_patches(matrix, question)
+
+
+def _of_patches(matrix: Tensor, question: Question) -> Tensor:
+    """Returns `looked_at` for the classifiers of the network."""
+    spec = question.spec
+    return looked_at(matrix, spec.prefix_tokens, question.mean_pooled, len(spec.heads))
 
 
 def _matrix(layers: Tensor, block: int, head: int | None) -> Tensor:
@@ -166,7 +173,7 @@ def attention_rollout(question: Question) -> tuple[Tensor, Tensor]:
     """Attention rollout; independent of the class."""
     logits, layers = attention(question.network, question.inputs)
     mixed = rollout(layers.mean(dim=2))
-    return logits, looked_at(mixed, question.spec.prefix_tokens, question.mean_pooled)
+    return logits, _of_patches(mixed, question)
 
 
 def gradient_rollout(question: Question) -> tuple[Tensor, Tensor]:
@@ -184,7 +191,7 @@ def gradient_rollout(question: Question) -> tuple[Tensor, Tensor]:
         for layer, scaled in zip(layers, normalised, strict=True)
     ]
     mixed = rollout(torch.stack(steps, dim=1))
-    return logits, looked_at(mixed, question.spec.prefix_tokens, question.mean_pooled)
+    return logits, _of_patches(mixed, question)
 
 
 def chefer(question: Question) -> tuple[Tensor, Tensor]:
@@ -192,7 +199,7 @@ def chefer(question: Question) -> tuple[Tensor, Tensor]:
     logits, layers = _weighted(question)
     total = relevance(layers)
     identity = torch.eye(total.shape[-1], device=total.device)
-    return logits, looked_at(total - identity, question.spec.prefix_tokens, question.mean_pooled)
+    return logits, _of_patches(total - identity, question)
 
 
 def _weighted(question: Question) -> tuple[Tensor, list[Tensor]]:

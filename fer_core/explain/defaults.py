@@ -3,6 +3,7 @@
 from fer_core.artifacts import BenchmarkDir, RunDir
 from fer_core.config import ModelConfig, Recipe, parse_recipe
 from fer_core.errors import ArtifactError
+from fer_core.evaluation.ensemble import members_changed
 from fer_core.explain.evidence import RunEvidence, read_evidence
 from fer_core.explain.tables import MEMBERS
 from fer_core.records import RunInfo
@@ -17,7 +18,12 @@ def config_of(info: RunInfo) -> ModelConfig | None:
 
 
 def run_evidence(benchmark: BenchmarkDir, run: RunDir, info: RunInfo) -> RunEvidence:
-    """Returns the evidence for a run's methods; empty if nothing was measured."""
+    """Returns the evidence for a run's methods; empty if nothing was measured.
+
+    It is also empty for an ensemble with a retrained member: its maps are others now.
+    """
+    if info.kind == "ensemble" and members_changed(run):
+        return RunEvidence()
     return read_evidence(run, made_of(info), members_methods(benchmark, info))
 
 

@@ -169,7 +169,12 @@ class RunEvidence:
 
     def _first(self, order: Callable[[str, float], tuple[float, ...]]) -> str | None:
         """Returns the first of the methods that beat both baselines, by method and score."""
-        for measured in (self.validation, self.test):
+        only_on_test = {
+            method: evidence
+            for method, evidence in self.test.items()
+            if method not in self.validation  # which decides where both were measured
+        }
+        for measured in (self.validation, only_on_test):
             faithful = [
                 (order(method, evidence.score), method)
                 for method, evidence in measured.items()

@@ -40,6 +40,8 @@ def to_map(output: Tensor, spec: ModelSpec) -> Tensor:
     Raises:
         FerscopeError: If the output is not a square map.
     """
+    if not isinstance(output, Tensor):
+        raise FerscopeError("This layer returns several values, not one map. Choose another layer.")
     if output.ndim == 3:
         return to_grid(output, spec.prefix_tokens)
     if output.ndim != 4:

@@ -115,6 +115,12 @@ def test_the_classifiers_attention_is_the_class_tokens_or_the_mean_of_patches():
     torch.testing.assert_close(looked_at(matrix, 1, mean_pooled=True), expected)
 
 
+def test_two_classifiers_read_two_tokens():
+    matrix = torch.arange(36.0).view(1, 6, 6)  # class token, distillation token, four patches
+    expected = matrix[0, :2, 2:].mean(dim=0).view(1, 2, 2)
+    torch.testing.assert_close(looked_at(matrix, 2, mean_pooled=False, read=2), expected)
+
+
 def test_the_attention_of_a_patch_is_its_row():
     layers = torch.rand(1, 2, 3, 5, 5)
     seen = attention_from(layers, block=-1, head=2, token=3, prefix=1)

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from fer_core.artifacts import RunDir, write_table
+from fer_core.explain.defaults import made_of, members_methods, run_evidence
 from fer_core.explain.evidence import (
     IGNORES_MODEL,
     NOT_MEASURED,
@@ -119,6 +120,28 @@ def test_validation_chooses_where_it_was_measured(run):
     assert read_evidence(run, MADE).default == "three"  # none beats both on validation
     run.faithfulness_validation_path.write_bytes(b"damaged")
     assert read_evidence(run, MADE).default == "three"
+
+
+def test_test_does_not_overrule_validation(run):
+    write(run.faithfulness_path, one=(0.2, 0.8), two=(0.5, 0.5))
+    write(run.faithfulness_validation_path, replace(PROTOCOL, split="validation"), one=(0.4, 0.6))
+    evidence = read_evidence(run, MADE)
+    assert evidence.of("one").status is not MapStatus.BEATS
+    assert (evidence.default, evidence.best) == ("occlusion", "occlusion")
+
+
+def test_an_ensembles_evidence_ends_with_a_members_training(benchmark_copy):
+    ensemble = next(run for run in benchmark_copy.runs() if run.info().kind == "ensemble")
+    info = ensemble.info()
+    members = members_methods(benchmark_copy, info)
+    protocol = replace(PROTOCOL, run=made_of(info), members=members)
+    write(ensemble.faithfulness_path, protocol, **{MEMBERS: (0.2, 0.8)})
+    assert run_evidence(benchmark_copy, ensemble, info).default == MEMBERS
+    member = benchmark_copy.run(info.members[0])
+    member.info().model_copy(update={"created": "2030-01-01T00:00:00+00:00"}).write(
+        member.info_path
+    )
+    assert run_evidence(benchmark_copy, ensemble, info) == RunEvidence()
 
 
 def test_a_badge_says_where_test_contradicts_validation(run):
