@@ -205,6 +205,9 @@ _STRONG, _STRONGLY_COMPRESSED = 19, 50_000
 
 They are 5 to 10% smaller than at the default level, and written in seconds."""
 
+_REPEATED = 4
+"""Mean repetitions of a float from which a dictionary of its values is smaller."""
+
 _SHORT = 1000
 """Rows up to which text is stored as a dictionary: a column of few values, such as classes, can be
 unique in a short table, and `read_columns` reads it as a dictionary."""
@@ -222,7 +225,10 @@ def _stored_name(column: pd.Series) -> str:
 
 def _encoding(column: pd.Series) -> str:
     """Returns a column's parquet encoding; empty for a dictionary of its values."""
-    if pd.api.types.is_float_dtype(column.dtype) or _holds_float_arrays(column):
+    if pd.api.types.is_float_dtype(column.dtype):
+        few = column.nunique() <= len(column) / _REPEATED  # such as rounded values
+        return "" if few else "BYTE_STREAM_SPLIT"
+    if _holds_float_arrays(column):
         return "BYTE_STREAM_SPLIT"
     if pd.api.types.is_integer_dtype(column.dtype):
         return "DELTA_BINARY_PACKED"

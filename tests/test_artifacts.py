@@ -67,6 +67,18 @@ def test_a_short_table_in_which_each_class_occurs_once_is_read(tmp_path):
     assert table.column("label").to_pylist() == ["happy", "sad"]
 
 
+def test_floats_of_few_values_are_stored_as_a_dictionary(tmp_path):
+    path = tmp_path / "floats.parquet"
+    random = np.random.default_rng(0).random(100)
+    table = pd.DataFrame({"rounded": np.round(random, 1), "random": random})
+    write_table(path, table)
+    group = pq.read_metadata(path).row_group(0)
+    encodings = [group.column(index).encodings for index in range(2)]
+    assert ["RLE_DICTIONARY" in found for found in encodings] == [True, False]
+    assert "BYTE_STREAM_SPLIT" in encodings[1]
+    pd.testing.assert_frame_equal(pd.read_parquet(path), table)
+
+
 def test_arrays_of_floats_are_stored_byte_by_byte_and_read_back_as_they_were(tmp_path):
     rng = np.random.default_rng(0)
     arrays = [rng.random(4).astype(np.float16) for _ in range(3)]
