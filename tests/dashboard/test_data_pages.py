@@ -259,7 +259,7 @@ def test_metrics_captions_lists_and_card_agree(open_page, faulty):
         in faulty.benchmark.card_text_path.read_text()
     )
     app = open_page("quality", faulty.artifacts, faulty.data, issues="Conflicting labels")
-    assert "1 groups of exact or near copies with 2 labelled images" in texts(app)
+    assert "1 groups of exact, near or transformed copies with 2 labelled images" in texts(app)
 
 
 def test_prepare_reads_the_exported_relabel_lists(open_page, faulty, tmp_path):

@@ -302,7 +302,7 @@ def test_the_strict_majority_rule(votes: tuple[int, ...], label: str | None, rea
 
 
 def test_rows_of_one_clip_are_a_group(tmp_path: Path) -> None:
-    table = fer2013_table(42).assign(clip=[f"c{row // 7}" for row in range(42)])
+    table = fer2013_table(42).assign(clip=[f"c{row // 4}" for row in range(42)])
     source = Fer2013Source(write_fer2013(tmp_path, table))
     assert [item.group for item in source] == table["clip"].tolist()
     assert any("same value of the column clip stay in one split" in note for note in source.notes)
