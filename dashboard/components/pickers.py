@@ -1,9 +1,11 @@
 """Pickers that several pages share: benchmark, run, and others whose value the address keeps."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from typing import Any
 
 import streamlit as st
+from numpy.typing import NDArray
 
 from dashboard.cache import benchmarks
 from dashboard.cache.benchmarks import Benchmark
@@ -243,7 +245,7 @@ def clamp(key: Key, low: int, high: int) -> None:
         st.session_state[key] = min(max(value, low), high)
 
 
-def page(entries: Iterable[object], size: int) -> int:
+def page(entries: Sequence[object] | NDArray[Any], size: int) -> int:
     """Shows a page number input if a list has several pages, and returns the page.
 
     Another list starts at its first page, unless the address names a page of it.
@@ -255,12 +257,12 @@ def page(entries: Iterable[object], size: int) -> int:
     Returns:
         The page, from 0.
     """
-    listed = list(entries)
-    pages = -(-len(listed) // size)
+    pages = -(-len(entries) // size)
     if pages <= 1:
         st.session_state.pop(_PAGED, None)
         return 0
-    shown = digest_of(listed)
+    # of a large list a thousand entries: to digest a million would take longer than the page
+    shown = digest_of([len(entries), *entries[:: max(1, len(entries) // 1000)]])
     before, last = st.session_state.get(_PAGED, (shown, 1))
     requested = st.query_params.get(Key.PAGE)
     is_link = Key.PAGE not in st.session_state or requested not in (None, str(last))

@@ -45,9 +45,8 @@ _SLIDERS_OF = "face of the sliders"
 
 def reset_for_another_face(face: PickedFace) -> None:
     """Resets every slider if another face is shown than in the last run."""
-    source = face.source
-    index = next(n for n, crop in enumerate(source.crops) if crop is face.crop)
-    shown = (source.picture.size, sha256(source.picture.tobytes()).hexdigest(), index)
+    crop = face.crop.crop  # smaller than the picture, and another one for each face
+    shown = (crop.size, sha256(crop.tobytes()).hexdigest())
     if st.session_state.get(_SLIDERS_OF, shown) != shown:
         _reset()
     st.session_state[_SLIDERS_OF] = shown

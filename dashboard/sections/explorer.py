@@ -186,7 +186,7 @@ def show_samples(benchmark: Benchmark, table: pd.DataFrame, key: str) -> None:
     if table.empty:
         st.info("No image passes these filters.")
         return
-    page = pickers.page(table["id"], PAGE_SIZE)
+    page = pickers.page(table["id"].to_numpy(), PAGE_SIZE)
     shown = table.iloc[page * PAGE_SIZE : (page + 1) * PAGE_SIZE]
     pictures = benchmarks.pictures(benchmark)
     if pictures is None:

@@ -1,6 +1,9 @@
 """Temporal smoothing of predictions in videos."""
 
+import math
+
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 
@@ -10,9 +13,8 @@ def smoothed(
     """Returns an exponentially weighted mean of probabilities; causal.
 
     `span` is the time constant: weights decay to 1/e (37%) after `span` seconds, independent of the
-    frame rate, so gaps and variable frame rates are handled. The mean is that of
-    `pandas.DataFrame.ewm` with `times` and `adjust=True`: the first frame has no larger weight than
-    the others.
+    frame rate, so gaps and variable frame rates are handled. The first frame has no larger weight
+    than the others.
 
     Args:
         seconds: Non-decreasing timestamps, shape (N,).
@@ -24,10 +26,8 @@ def smoothed(
     """
     if span <= 0 or len(probabilities) == 0:
         return probabilities.copy()
-    result = np.empty_like(probabilities)
-    result[0], weight = probabilities[0], 1.0
-    decay = np.exp(-np.diff(seconds) / span)
-    for row, share in enumerate(decay, start=1):
-        weight = share * weight + 1
-        result[row] = result[row - 1] + (probabilities[row] - result[row - 1]) / weight
-    return result
+    weighted = pd.DataFrame(probabilities).ewm(
+        halflife=pd.Timedelta(seconds=span * math.log(2)),
+        times=np.rint(seconds * 1e9).astype("datetime64[ns]"),
+    )
+    return weighted.mean().to_numpy()

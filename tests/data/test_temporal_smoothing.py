@@ -1,7 +1,6 @@
 """Smoothing along time, by hand."""
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from fer_core.data.temporal_smoothing import smoothed
@@ -21,16 +20,6 @@ def test_earlier_predictions_decay_exponentially():
 def test_after_ln_2_spans_the_earlier_weighs_half_as_much():
     result = smoothed(np.array([0.0, np.log(2)]), VALUES[:2], span=1.0)
     np.testing.assert_allclose(result[1], [1 / 3, 2 / 3])
-
-
-def test_it_equals_the_weighted_mean_of_pandas():
-    random = np.random.default_rng(0)
-    seconds = np.cumsum(random.uniform(0.01, 0.5, 40))
-    values = random.dirichlet(np.ones(3), 40)
-    times = pd.to_datetime(seconds, unit="s")
-    halflife = pd.Timedelta(seconds=0.7 * np.log(2))
-    expected = pd.DataFrame(values).ewm(halflife=halflife, times=times).mean().to_numpy()
-    np.testing.assert_allclose(smoothed(seconds, values, span=0.7), expected, rtol=1e-5)
 
 
 def test_the_first_frame_of_a_person_weighs_no_more_than_others():
