@@ -11,6 +11,7 @@ UNVERIFIED = "unverified"
 """Licence of weights whose terms could not be verified, see `fer_core/models/starts/README.md`."""
 
 LICENCES: Mapping[str, str] = {
+    "conv_stem_vit": "MIT",
     "efficientnet_b4": "Apache-2.0",
     "efficientnet_lite0": "Apache-2.0",
     "efficientnet_lite1": "Apache-2.0",

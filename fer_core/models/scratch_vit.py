@@ -2,10 +2,12 @@
 
 Images are split into patches, which are embedded as tokens. A class token is prepended and learned
 position embeddings are added. Blocks of self-attention and MLP follow; the final class token gives
-the logits.
+the logits. With a convolutional stem the tokens come from a few convolutions instead of patches,
+which helps where training images are few (Xiao et al. 2021, arXiv:2106.14881).
 """
 
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from timm.layers import DropPath
@@ -83,6 +85,8 @@ class ViTShape:
         width: Size of a token.
         depth: Number of blocks.
         heads: Attention heads per block; divides `width`.
+        stem: What makes the tokens: one linear map per patch, or convolutions, for which
+            `patch_size` must be a power of 2.
     """
 
     image_size: int
@@ -90,6 +94,7 @@ class ViTShape:
     width: int = 192
     depth: int = 8
     heads: int = 4
+    stem: Literal["patch", "convolutional"] = "patch"
 
 
 class ScratchViT(nn.Module):
@@ -118,8 +123,7 @@ class ScratchViT(nn.Module):
         self.pool = pool
         width, depth = shape.width, shape.depth
         patches = (shape.image_size // shape.patch_size) ** 2
-        # patch embedding: a convolution whose stride equals its kernel size
-        self.patches = nn.Conv2d(3, width, shape.patch_size, stride=shape.patch_size)
+        self.patches = _stem(shape)
         self.class_token = nn.Parameter(torch.zeros(1, 1, width))
         self.positions = nn.Parameter(torch.zeros(1, 1 + patches, width))
         skips = [drop_path * index / max(1, depth - 1) for index in range(depth)]
@@ -151,6 +155,27 @@ class ScratchViT(nn.Module):
             maps.append(block.attention.weights(block.norm1(tokens)))
             tokens = block(tokens)
         return torch.stack(maps, dim=1)
+
+
+def _stem(shape: ViTShape) -> nn.Module:
+    """Returns what maps images (N, 3, S, S) to tokens (N, width, S / patch, S / patch)."""
+    width, patch = shape.width, shape.patch_size
+    if shape.stem == "patch":  # a convolution whose stride equals its kernel size
+        return nn.Conv2d(3, width, patch, stride=patch)
+    halvings = patch.bit_length() - 1
+    if patch != 2**halvings:
+        raise ValueError(f"the patch size of a convolutional stem is a power of 2, not {patch}")
+    layers: list[nn.Module] = []
+    before = 3
+    for step in reversed(range(halvings)):  # every convolution halves the side
+        channels = width // 2**step
+        layers += [
+            nn.Conv2d(before, channels, 3, stride=2, padding=1, bias=False),
+            nn.BatchNorm2d(channels),
+            nn.ReLU(inplace=True),
+        ]
+        before = channels
+    return nn.Sequential(*layers, nn.Conv2d(before, width, 1))
 
 
 def _initialise(module: nn.Module) -> None:

@@ -1,7 +1,7 @@
 """Registration of Vision Transformers: timm, transformers and `scratch_vit`."""
 
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import timm
 from timm.models.vision_transformer import VisionTransformer, checkpoint_filter_fn
@@ -53,14 +53,25 @@ def _resampled(state: State, model: nn.Module) -> State:
     return fitted
 
 
-def _scratch_vit(config: ModelConfig, classes: int) -> nn.Module:
-    return ScratchViT(
-        classes,
-        ViTShape(config.image_size, config.patch_size or 8),
-        drop_rate=config.drop_rate,
-        drop_path=config.drop_path,
-        pool=config.pool,
-    )
+def _scratch_vit(
+    depth: int, stem: Literal["patch", "convolutional"]
+) -> Callable[[ModelConfig, int], nn.Module]:
+    def build(config: ModelConfig, classes: int) -> nn.Module:
+        patch = config.patch_size or 8
+        if stem == "convolutional" and patch.bit_count() != 1:
+            raise RecipeError(
+                f"The convolutional stem halves the side repeatedly, so it has no patches of "
+                f"{patch} px. Set model.patch_size to 4, 8 or 16."
+            )
+        return ScratchViT(
+            classes,
+            ViTShape(config.image_size, patch, depth=depth, stem=stem),
+            drop_rate=config.drop_rate,
+            drop_path=config.drop_path,
+            pool=config.pool,
+        )
+
+    return build
 
 
 def _hf_vit(width: int, depth: int, heads: int) -> Callable[[ModelConfig, int], nn.Module]:
@@ -117,26 +128,37 @@ def _hf_names(state: State, model: nn.Module) -> State:
     return resampled(renamed, model.state_dict())
 
 
-register(
-    ModelSpec(
-        key="scratch_vit",
-        title="ViT from scratch",
-        family="vit",
-        build=_scratch_vit,
-        mean=HALF,
-        std=HALF,
-        cam_layer="blocks.6",  # of 8
-        head="head",
-        min_size=32,
-        licence="MIT",
-        reference=_REFERENCE,
-        prefix_tokens=1,
-        layout="tokens",
-        inverts_ablation_cam=True,
-        patch=8,
-        lora_targets=("attention.qkv", "attention.proj"),
+for _key, _title, _depth, _stem, _paper in (
+    ("scratch_vit", "ViT from scratch", 8, "patch", _REFERENCE),
+    # one block fewer, as in the paper: the stem costs about as much
+    (
+        "conv_stem_vit",
+        "ViT, convolutional stem",
+        7,
+        "convolutional",
+        "Xiao et al. 2021, arXiv:2106.14881",
+    ),
+):
+    register(
+        ModelSpec(
+            key=_key,
+            title=_title,
+            family="vit",
+            build=_scratch_vit(_depth, _stem),
+            mean=HALF,
+            std=HALF,
+            cam_layer=f"blocks.{_depth - 2}",
+            head="head",
+            min_size=32,
+            licence="MIT",
+            reference=_paper,
+            prefix_tokens=1,
+            layout="tokens",
+            inverts_ablation_cam=True,
+            patch=8,
+            lora_targets=("attention.qkv", "attention.proj"),
+        )
     )
-)
 
 for _key, _title, _name, _hub in (
     ("vit_tiny", "ViT-Tiny", "vit_tiny_patch16_224", "vit_tiny_patch16_224.augreg_in21k_ft_in1k"),

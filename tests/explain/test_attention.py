@@ -22,7 +22,13 @@ from fer_core.explain.saliency import Detail, ExplainError, Target
 from fer_core.models import build_model
 from fer_core.models.tokens import grid_side
 
-VITS = (("scratch_vit", 32, 8), ("vit_tiny", 64, 12), ("hf_vit_small", 64, 6), ("tiny_vit", 32, 2))
+VITS = (
+    ("scratch_vit", 32, 8),
+    ("conv_stem_vit", 32, 7),
+    ("vit_tiny", 64, 12),
+    ("hf_vit_small", 64, 6),
+    ("tiny_vit", 32, 2),
+)
 
 
 def network(key: str, size: int, **more):

@@ -57,6 +57,7 @@ def test_too_small_images_are_refused():
         ("vgg16", {"drop_path": 0.1}, "Remove model.drop_path"),
         ("mobilenet_face", {"drop_path": 0.1}, "Remove model.drop_path"),
         ("hf_vit_small", {"drop_path": 0.1}, "Remove model.drop_path"),
+        ("conv_stem_vit", {"patch_size": 6}, "model.patch_size to 4, 8 or 16"),
     ],
 )
 def test_options_that_a_network_does_not_support_are_refused(key, option, message):

@@ -51,6 +51,35 @@ def test_every_weight_gets_a_gradient_with_both_poolings(pool):
     assert without_gradient == []
 
 
+def test_a_convolutional_stem_makes_as_many_tokens_as_patches():
+    torch.manual_seed(0)
+    shape = ViTShape(64, 8, width=16, depth=1, heads=2, stem="convolutional")
+    model = ScratchViT(5, shape).eval()
+    assert model.tokens(torch.randn(2, 3, 64, 64)).shape == (2, 1 + 8 * 8, 16)
+    convolutions = [layer for layer in model.patches if isinstance(layer, torch.nn.Conv2d)]
+    sizes = [(layer.in_channels, layer.out_channels, layer.stride[0]) for layer in convolutions]
+    assert sizes == [(3, 4, 2), (4, 8, 2), (8, 16, 2), (16, 16, 1)]
+
+
+def test_tokens_of_a_convolutional_stem_see_their_neighbours_but_not_the_whole_image():
+    torch.manual_seed(0)
+    shape = ViTShape(64, 8, width=16, depth=1, heads=2, stem="convolutional")
+    model = ScratchViT(5, shape).eval()
+    image = torch.zeros(1, 3, 64, 64)
+    changed = image.clone()
+    changed[:, :, 8:16, 8:16] = 1
+    difference = (model.tokens(changed) - model.tokens(image)).abs().sum(-1)[0, 1:]
+    rows, columns = difference.view(8, 8).nonzero().T.tolist()
+    # each convolution reaches one pixel to the left and above: 1 + 2 + 4 pixels before the patch
+    assert {*rows} == {1, 2} == {*columns}
+
+
+@pytest.mark.parametrize("patch", [6, 12])
+def test_a_convolutional_stem_needs_a_power_of_two(patch):
+    with pytest.raises(ValueError, match="power of 2"):
+        ScratchViT(5, ViTShape(48, patch, width=16, heads=2, stem="convolutional"))
+
+
 def test_an_unknown_pooling_is_refused():
     with pytest.raises(ValueError, match="token or mean"):
         vit(pool="max")
