@@ -7,7 +7,6 @@ which helps where training images are few (Xiao et al. 2021, arXiv:2106.14881).
 """
 
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from timm.layers import DropPath
@@ -85,8 +84,8 @@ class ViTShape:
         width: Size of a token.
         depth: Number of blocks.
         heads: Attention heads per block; divides `width`.
-        stem: What makes the tokens: one linear map per patch, or convolutions, for which
-            `patch_size` must be a power of 2.
+        conv_stem: Whether convolutions make the tokens instead of one linear map per patch;
+            `patch_size` must then be a power of 2.
     """
 
     image_size: int
@@ -94,7 +93,7 @@ class ViTShape:
     width: int = 192
     depth: int = 8
     heads: int = 4
-    stem: Literal["patch", "convolutional"] = "patch"
+    conv_stem: bool = False
 
 
 class ScratchViT(nn.Module):
@@ -160,7 +159,7 @@ class ScratchViT(nn.Module):
 def _stem(shape: ViTShape) -> nn.Module:
     """Returns what maps images (N, 3, S, S) to tokens (N, width, S / patch, S / patch)."""
     width, patch = shape.width, shape.patch_size
-    if shape.stem == "patch":  # a convolution whose stride equals its kernel size
+    if not shape.conv_stem:  # a convolution whose stride equals its kernel size
         return nn.Conv2d(3, width, patch, stride=patch)
     halvings = patch.bit_length() - 1
     if patch != 2**halvings:

@@ -1,7 +1,7 @@
 """Registration of Vision Transformers: timm, transformers and `scratch_vit`."""
 
 from collections.abc import Callable
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 import timm
 from timm.models.vision_transformer import VisionTransformer, checkpoint_filter_fn
@@ -53,19 +53,17 @@ def _resampled(state: State, model: nn.Module) -> State:
     return fitted
 
 
-def _scratch_vit(
-    depth: int, stem: Literal["patch", "convolutional"]
-) -> Callable[[ModelConfig, int], nn.Module]:
+def _scratch_vit(depth: int, *, conv_stem: bool) -> Callable[[ModelConfig, int], nn.Module]:
     def build(config: ModelConfig, classes: int) -> nn.Module:
         patch = config.patch_size or 8
-        if stem == "convolutional" and patch.bit_count() != 1:
+        if conv_stem and patch.bit_count() != 1:
             raise RecipeError(
                 f"The convolutional stem halves the side repeatedly, so it has no patches of "
                 f"{patch} px. Set model.patch_size to 4, 8 or 16."
             )
         return ScratchViT(
             classes,
-            ViTShape(config.image_size, patch, depth=depth, stem=stem),
+            ViTShape(config.image_size, patch, depth=depth, conv_stem=conv_stem),
             drop_rate=config.drop_rate,
             drop_path=config.drop_path,
             pool=config.pool,
@@ -128,23 +126,18 @@ def _hf_names(state: State, model: nn.Module) -> State:
     return resampled(renamed, model.state_dict())
 
 
-for _key, _title, _depth, _stem, _paper in (
-    ("scratch_vit", "ViT from scratch", 8, "patch", _REFERENCE),
+_CONV_STEM = "Xiao et al. 2021, arXiv:2106.14881"
+for _key, _title, _depth, _conv_stem, _paper in (
+    ("scratch_vit", "ViT from scratch", 8, False, _REFERENCE),
     # one block fewer, as in the paper: the stem costs about as much
-    (
-        "conv_stem_vit",
-        "ViT, convolutional stem",
-        7,
-        "convolutional",
-        "Xiao et al. 2021, arXiv:2106.14881",
-    ),
+    ("conv_stem_vit", "ViT, convolutional stem", 7, True, _CONV_STEM),
 ):
     register(
         ModelSpec(
             key=_key,
             title=_title,
             family="vit",
-            build=_scratch_vit(_depth, _stem),
+            build=_scratch_vit(_depth, conv_stem=_conv_stem),
             mean=HALF,
             std=HALF,
             cam_layer=f"blocks.{_depth - 2}",

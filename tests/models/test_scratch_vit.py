@@ -53,7 +53,7 @@ def test_every_weight_gets_a_gradient_with_both_poolings(pool):
 
 def test_a_convolutional_stem_makes_as_many_tokens_as_patches():
     torch.manual_seed(0)
-    shape = ViTShape(64, 8, width=16, depth=1, heads=2, stem="convolutional")
+    shape = ViTShape(64, 8, width=16, depth=1, heads=2, conv_stem=True)
     model = ScratchViT(5, shape).eval()
     assert model.tokens(torch.randn(2, 3, 64, 64)).shape == (2, 1 + 8 * 8, 16)
     convolutions = [layer for layer in model.patches if isinstance(layer, torch.nn.Conv2d)]
@@ -63,7 +63,7 @@ def test_a_convolutional_stem_makes_as_many_tokens_as_patches():
 
 def test_tokens_of_a_convolutional_stem_see_their_neighbours_but_not_the_whole_image():
     torch.manual_seed(0)
-    shape = ViTShape(64, 8, width=16, depth=1, heads=2, stem="convolutional")
+    shape = ViTShape(64, 8, width=16, depth=1, heads=2, conv_stem=True)
     model = ScratchViT(5, shape).eval()
     image = torch.zeros(1, 3, 64, 64)
     changed = image.clone()
@@ -77,7 +77,7 @@ def test_tokens_of_a_convolutional_stem_see_their_neighbours_but_not_the_whole_i
 @pytest.mark.parametrize("patch", [6, 12])
 def test_a_convolutional_stem_needs_a_power_of_two(patch):
     with pytest.raises(ValueError, match="power of 2"):
-        ScratchViT(5, ViTShape(48, patch, width=16, heads=2, stem="convolutional"))
+        ScratchViT(5, ViTShape(48, patch, width=16, heads=2, conv_stem=True))
 
 
 def test_an_unknown_pooling_is_refused():
