@@ -96,7 +96,10 @@ def remove(benchmark: BenchmarkDir) -> None:
         ArtifactError: If it was not added on the page.
     """
     if not (is_uploaded(benchmark) and benchmark.is_transfer):
-        raise ArtifactError(f"{benchmark.name} was made by the command line. Delete it there.")
+        raise ArtifactError(
+            f"{benchmark.name} was not added on this page, so it cannot be deleted here. Delete "
+            f"its folder {TRANSFERS}/{benchmark.root.name} of the benchmark."
+        )
     origin = benchmark.origin
     shutil.rmtree(benchmark.root, ignore_errors=True)
     if origin is not None:
@@ -113,7 +116,7 @@ def tidy(benchmark: BenchmarkDir) -> None:
 def _prepare(origin: BenchmarkDir, name: str) -> BenchmarkDir:
     benchmark = home(origin, name)
     if (origin.transfer(name)).info_path.is_file():
-        raise ArtifactError(f"A set {name!r} exists already. Give another name.")
+        raise ArtifactError(f"A set {name!r} exists already. Enter another name.")
     if [job for job in running(origin).values() if not job.error]:
         raise ArtifactError("Another transfer is running. Wait until it is finished.")
     try:

@@ -27,8 +27,8 @@ ALL_CLASSES = "all classes"
 SCORED_HELP = (
     "Leak-free leaves out test images with a duplicate in the original training or validation "
     "data. The remaining images have other class frequencies than test: compare the column "
-    "accuracy, test's class frequencies, with the accuracy on test. Second labels are the other "
-    "annotation of the same images: with FER+, the original labels of FER2013, which other "
+    "*accuracy, test's class frequencies* with the accuracy on test. Second labels come from a "
+    "second annotation of the same images: with FER+, the original labels of FER2013, which other "
     "publications use."
 )
 ANY_CONFIDENCE = (0.0, 1.0)
@@ -58,7 +58,7 @@ def class_picker(benchmark: Benchmark) -> tuple[str, ...]:
             [*named, CUSTOM],
             key=Key.CLASSES,
             bind=BIND,
-            help="Only faces of these classes are scored, with probabilities renormalised over "
+            help="Only images of these classes are scored, with probabilities renormalised over "
             "them. Applies to every number on the result pages.",
         )
         if name != CUSTOM:

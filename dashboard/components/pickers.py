@@ -28,7 +28,7 @@ def benchmark_picker() -> None:
             Key.BENCHMARK,
             shown=shown_name,
             help_text="A dataset with its splits, and all runs that were evaluated on it. A "
-            "transferred set has the runs of another benchmark.",
+            "transferred set is an external test set for the runs of another benchmark.",
         )
 
 

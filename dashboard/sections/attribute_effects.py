@@ -84,7 +84,7 @@ def attribute(benchmark: Benchmark, run: Run) -> None:
     )
     reference = ATTRIBUTES[effect.attribute.reference].title
     st.caption(
-        f"Mean change of each class's probability by {effect.attribute.title}, compared with "
+        f"Mean change of each class's probability with {effect.attribute.title}, compared with "
         f"{reference}, over all expressions."
     )
     _changed_faces(benchmark, effect)

@@ -21,12 +21,12 @@ _FIRST_RECALL = 50
 def constraint_controls(benchmark: Benchmark) -> Constraints:
     """Shows the controls of latency, size, kind, recalls and licences; returns their values."""
     max_ms = _limit(
-        "Latency at most (ms)",
+        "Maximum latency (ms)",
         Key.MAX_MS,
-        "Median time for one image, as `efficiency` measured it on its machine.",
+        "Median time for one image, measured with `efficiency`; the verdict names the device.",
     )
     max_mb = _limit(
-        "Size at most (MB)",
+        "Maximum size (MB)",
         Key.MAX_MB,
         "Size of the weight files; of all members for an ensemble.",
     )
@@ -109,7 +109,7 @@ def _recall_controls(labels: Sequence[str]) -> dict[str, float]:
     )
     return {
         label: st.slider(
-            f"Recall of {label} at least",
+            f"Minimum recall of {label}",
             5,
             100,
             _FIRST_RECALL,

@@ -61,7 +61,7 @@ def dataset_map(benchmark: Benchmark, samples: pd.DataFrame) -> None:
         colouring = _colouring(benchmark, points)
         caption = (
             "Each dot is an image at its first two principal components, after normalising "
-            "brightness and contrast (eigenfaces). They reflect mostly light, framing and pose; "
+            "brightness and contrast (eigenfaces). They mostly reflect light, framing and pose; "
             f"labels are not used. Up to {MOST_POINTS:,} images are drawn; a region selects "
             "among all images. Click a dot to open its image."
         )

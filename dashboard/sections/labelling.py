@@ -206,9 +206,10 @@ def _selection(benchmark: Benchmark, pool: BenchmarkPool, now: LabelState) -> No
         selection_chart(titles, selection, accuracies),
         "labelling",
         f"After {selection.labels:,} clear labels. Left: probability that a run is the best of "
-        "these; the runs' consensus is the prior, the labels correct it. Right: accuracy with 95% "
-        "interval, unbiased, because each label is weighted by its sampling probability. The "
-        "interval holds for a number of labels that you fix in advance, not for repeated looks.",
+        "these; the runs' consensus is the prior, and the labels update it. Right: unbiased "
+        "accuracy with 95% interval; LURE weights correct for the sampling probabilities. The "
+        "interval is valid if you fix the number of labels in advance, not if you decide after "
+        "each label whether to stop.",
     )
     if pool.left_out:
         st.caption(f"Left out, without predictions for these images: {', '.join(pool.left_out)}.")

@@ -212,7 +212,7 @@ def ranking(benchmark: Benchmark, board: Board) -> None:
         show(benchmark, unranked, key="unranked")
         for entry in ranked.unranked:
             st.caption(plain(f"{entry.title}: {why_unranked(entry, entries[0])}."))
-    with st.expander("How often was test read?"):
+    with st.expander("Test readings: evaluations on the test set"):
         _test_readings((*entries, *ranked.unranked))
     imported((*entries, *ranked.unranked))
     _downloads(benchmark, ranked)
@@ -237,8 +237,8 @@ def _slice_columns(benchmark: Benchmark, board: Board) -> pd.DataFrame:
         {name: f"{name} ({len(item.sample_ids):,})" for name, item in saved.items()},
         [],
         Key.SLICES,
-        help_text="Adds each model's accuracy on the evaluated images of a slice. Lists of samples "
-        "on other pages, such as the Error explorer, have a button to save a slice.",
+        help_text="Adds each model's accuracy on the evaluated images of a slice. To save a slice, "
+        "use the button below a list of samples, such as that of the Error explorer.",
     )
     with st.expander("Manage slices"):
         slices.manage(benchmark)
@@ -249,10 +249,10 @@ def _slice_columns(benchmark: Benchmark, board: Board) -> pd.DataFrame:
 def _test_readings(entries: Sequence[Entry]) -> None:
     st.dataframe(tables.reading_table(entries), hide_index=True, key="test-readings")
     st.caption(
-        "Every evaluation on test is counted in run.json. The lineage of a run is the run with "
-        "earlier trainings of its id, what it started from, its teachers or members, and the "
-        "ensembles that it is a member of. The last interval holds for all these readings "
-        "together if no version was changed because of one of them."
+        "Every evaluation on test is counted in run.json as a reading. The lineage of a run is the "
+        "run with earlier trainings of its id, the run that it started from, its teachers or "
+        "members, and the ensembles that it is a member of. The last interval holds for all these "
+        "readings together if no version was changed after one of them."
     )
 
 
@@ -463,8 +463,8 @@ def facts(entry: Entry) -> dict[str, str]:
     }
     if info.prior_shift:
         facts["Prior shift"] = (
-            f"strength {info.prior_shift:g}: the log class frequencies times this number were "
-            "added to the logits; chosen by validation accuracy"
+            f"strength {info.prior_shift:g} (post-hoc logit adjustment): the log class frequencies "
+            "times this number were added to the logits; chosen by validation accuracy"
         )
     if info.teachers:
         teachers = (f"{run} ({created})" for run, created in info.teachers.items())

@@ -71,7 +71,7 @@ def _sentence(drawn: Ranking, titles: list[str], resampled: tuple[Doubt, ...]) -
     if len(titles) > 1:
         sentence += (
             f" It is more accurate than {plain(titles[1])} in {drawn.beats[0, 1]:.0%} of them. "
-            "The model that leads in the data also leads in most resamples of them: for "
-            "differences between models see the tiers."
+            "The model that ranks first on these images also ranks first in most of their "
+            "resamples, so this is no significance test: for that, see the tiers."
         )
     return sentence

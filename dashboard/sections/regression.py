@@ -65,7 +65,8 @@ def regression(benchmark: Benchmark, files: Mapping[str, Path]) -> None:
             covered = target.test_coverage
             if covered is not None:
                 st.caption(
-                    f"{plain(benchmark.titles[run_id])}, {plain(name)}: estimates ± "
-                    f"{target.margin:.3g} hold {covered.value:.0%} of the test images (95%: "
-                    f"{100 * covered.low:.0f} to {100 * covered.high:.0f}); 90% are expected."
+                    f"{plain(benchmark.titles[run_id])}, {plain(name)}: the interval "
+                    f"estimate ± {target.margin:.3g} contains the true value of "
+                    f"{covered.value:.0%} of the test images (95%: {100 * covered.low:.0f} to "
+                    f"{100 * covered.high:.0f}); 90% are expected."
                 )

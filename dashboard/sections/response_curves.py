@@ -37,14 +37,14 @@ def curve(run: Run) -> None:
         list(curves),
         Key.UNIT,
         shown=lambda key: _picker_title(curves[key]),
-        help_text="An emotion is drawn as the first prototype of the coding system: several units "
-        "together.",
+        help_text="An emotion is drawn as its first prototype in the coding system (FACS): several "
+        "action units together.",
     )
     chart.show(
         figure(figures.response_chart, curves[name]),
         "response",
-        f"Mean probability over {IDENTITIES} drawn persons, with 95% intervals. Thick with an "
-        "arrow: the direction that the coding system (FACS) predicts.",
+        f"Mean probability over {IDENTITIES} drawn persons, with 95% intervals. Thick line with "
+        "an arrow: the direction that the coding system (FACS) predicts.",
     )
     st.markdown(plain(probe_text.curve_sentence(curves[name])))
 
@@ -155,7 +155,7 @@ def pair_of_units(benchmark: Benchmark, run: Run) -> None:
         return
     count = len(LEVELS) ** 2 * PAIR_IDENTITIES
     pair = (run.run_id, first, second)
-    if st.button(f"Draw {count} faces and ask the model", icon=":material/draw:"):
+    if st.button(f"Draw {count} faces and run the model", icon=":material/draw:"):
         st.session_state[_DRAWN_PAIR] = pair
     if st.session_state.get(_DRAWN_PAIR) != pair:
         st.caption(f"{len(LEVELS)} x {len(LEVELS)} intensities on {PAIR_IDENTITIES} persons.")

@@ -22,7 +22,7 @@ def trade_off(benchmark: Benchmark, scope: Scope) -> None:
     """Shows what each run's macro-recall costs in accuracy, and the best point at a weight."""
     curves = results.prior_curves(benchmark, scope)
     if not curves:
-        st.info("No validation image has these classes, so no prior shift can be chosen.")
+        st.info("No validation image has these classes. Select other classes in the sidebar.")
         return
     weight = st.slider(
         "Weight of macro-recall (%)",
@@ -33,16 +33,16 @@ def trade_off(benchmark: Benchmark, scope: Scope) -> None:
         key=Key.WEIGHT,
         bind=BIND,
         width=420,
-        help="Your costs: at 0 only accuracy counts, at 100 only macro-recall. The prior shift "
-        "with the highest weighted mean of both on validation is chosen.",
+        help="At 0 only accuracy counts, at 100 only macro-recall. The prior shift (post-hoc logit "
+        "adjustment) with the highest weighted mean of both on validation is chosen.",
     )
     chart.show(
         figure(trade_off_chart, curves, weight / 100, benchmark.titles, benchmark.colours),
         "trade-off",
-        "Each line follows one model's prior shift, from the most accurate to the highest "
-        "macro-recall (open symbols). With a dot in it: as trained. Solid: at the weight above. "
-        "Shifts are chosen on validation; values are those of the scored images. No retraining is "
-        "needed.",
+        "Accuracy and macro-recall of each model as its prior shift (post-hoc logit adjustment) "
+        "varies, from the highest accuracy to the highest macro-recall (open symbols). Symbol with "
+        "a dot: as trained. Solid symbol: at the weight above. Shifts are chosen on validation; "
+        "values are those of the scored images. No retraining is needed.",
     )
     percent = percent_column()
     st.dataframe(

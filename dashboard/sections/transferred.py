@@ -135,8 +135,8 @@ def _ece_caption(runs: Sequence[RunShift]) -> str:
     text = "ECE is larger in a small set even if the model is calibrated as on the benchmark."
     if any(run.ece_by_chance is not None for run in runs):
         text += (
-            " Of as many images of the benchmark it is at most `ECE by chance` with 95% "
-            "probability: compare `ECE` with that."
+            " Compare `ECE` with `ECE by chance`: on random samples of as many images of the "
+            "benchmark, the ECE is at most this in 95% of the cases."
         )
     return text
 
@@ -159,8 +159,8 @@ def causes(report: ShiftReport) -> None:
         st.markdown(f"- **{plain(cause.name)}**: {plain(cause.text)}")
     if report.outside is not None:
         st.caption(
-            f"Embedding: {report.outside:.1%} of the faces lie farther out than 99% of the "
-            f"benchmark's, in the features of {plain(report.outside_run or '')}; 1% is expected."
+            f"{report.outside:.1%} of the faces have a larger embedding distance than 99% of the "
+            f"benchmark's faces (features of {plain(report.outside_run or '')}); 1% is expected."
         )
     if report.agreement is not None and report.benchmark_agreement is not None:
         st.caption(
@@ -197,8 +197,8 @@ def distributions(report: ShiftReport) -> None:
 def _caption(row: DistributionShift, expected: float) -> str:
     title = f"{row.title[0].upper()}{row.title[1:]}"
     return (
-        f"{title}: {row.outside:.0%} of {row.faces:,} faces are beyond 98% of the benchmark's "
-        f"({expected:.0%} expected). Boxes are quartiles, lines 5% to 95%."
+        f"{title}: {row.outside:.0%} of {row.faces:,} faces lie outside the benchmark's 1% to 99% "
+        f"quantiles ({expected:.0%} expected). Boxes are quartiles, lines 5% to 95%."
     )
 
 
@@ -208,16 +208,17 @@ def estimates(benchmark: Benchmark, report: ShiftReport) -> None:
         error, known = report.error, ""
         if report.margin is not None:
             known += (
-                " If the set differs from the benchmark only as its slices do, every run is "
-                f"within {100 * report.margin:.1f} points with 95% probability: by chance in the "
-                "set and in validation, and by the methods' error in the checks."
+                " If the set differs from the benchmark no more than the benchmark's slices do, "
+                f"the estimates of all runs are within {100 * report.margin:.1f} points with 95% "
+                "probability. This includes the sampling error of the set and of validation, and "
+                "the error of the methods in the checks."
             )
         if error is not None:
             of_sets = "" if error.sets is None else f", of several runs on {error.sets} sets,"
             known += (
-                f" In {error.checks:,} checks{of_sets} with signals like these it was wrong by "
-                f"{100 * error.mean:.1f} points on average, and by at most {100 * error.most:.1f} "
-                "in 95% of them."
+                f" In {error.checks:,} checks{of_sets} with signals like these, the estimate was "
+                f"off by {100 * error.mean:.1f} points on average, and by at most "
+                f"{100 * error.most:.1f} in 95% of them."
             )
         st.success(
             f"The estimate can be used here.{known} It is an estimate, not a measurement.",
@@ -237,10 +238,10 @@ def estimates(benchmark: Benchmark, report: ShiftReport) -> None:
             figures.estimate_checks(checks),
             "estimate-checks",
             f"Estimates where labels exist: {checks['set'].nunique()} shifted sets of validation "
-            "images and drawn faces, one point per model. Orange and green ones have signals "
-            "within the limits; green ones are also at most 5 points off with 95% probability, "
-            "judged by the other sets. The estimates start from half of validation, so fewer sets "
-            "are green than with all of it; no test image was used.",
+            "images and drawn (synthetic) faces, one point per model. The signals of orange and "
+            "green sets are within the limits; green sets are also at most 5 points off with 95% "
+            "probability, computed from the other sets. The estimates use half of validation, so "
+            "fewer sets are green than with all of it; no test image was used.",
         )
 
 
@@ -261,8 +262,8 @@ def _methods(benchmark: Benchmark, report: ShiftReport) -> None:
     )
     st.caption(
         "Thresholded confidence: Garg et al. 2022. Difference of confidences: Guillory et al. "
-        "2021. Disagreement: Baek et al. 2022. Label-shift model: recalls of validation at the "
-        "estimated class shares. Shown is the mean of the first and the last."
+        "2021. Disagreement: Baek et al. 2022. Label-shift model: the recalls on validation, "
+        "weighted by the estimated class shares. `shown` is the mean of the first and the last."
     )
 
 

@@ -301,7 +301,7 @@ def framing(benchmark: Benchmark, entries: Mapping[str, Entry], split: str) -> N
     if not measured:
         pending.show_command(
             benchmark,
-            "Framing shifts are not measured yet.",
+            "Robustness to framing shifts (other crop margins, rotation) is not measured yet.",
             f"python -m training robustness {benchmark.info.name} --framing",
             "trust",
         )
@@ -312,9 +312,9 @@ def framing(benchmark: Benchmark, entries: Mapping[str, Entry], split: str) -> N
     chart.show(
         figure(figures.framing_curves, measured, split, benchmark.titles, benchmark.colours),
         "framing",
-        f"Accuracy if the crop is tighter, wider or rotated, on {_or(counts)} images of {split}, "
-        "all classes. A margin is added on each side, as a share of the image's side; beyond the "
-        "stored image its edge pixels are repeated.",
+        "Accuracy under framing shifts: the crop is tighter, wider or rotated. Measured on "
+        f"{_or(counts)} images of {split}, all classes. A margin is added on each side, as a share "
+        "of the image's side; beyond the stored image its edge pixels are repeated.",
     )
 
 

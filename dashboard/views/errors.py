@@ -19,8 +19,8 @@ KINDS = {
 theme.page_header(
     "Results",
     "Error explorer",
-    "Browse a model's errors, most confident first: classes it has not learned, or labels worth "
-    "checking. Open a sample to see every model's prediction.",
+    "Browse a model's errors, most confident first. A confident error can also be a wrong label. "
+    "Open a sample to see every model's prediction.",
 )
 benchmark, scope, board = filters.results_scope()
 aligned = board.scored

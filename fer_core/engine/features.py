@@ -95,5 +95,8 @@ def linear_classifier(model: nn.Module, spec: ModelSpec) -> nn.Linear:
     """
     layer = model.get_submodule(spec.head)
     if spec.more_heads or not isinstance(layer, nn.Linear):
-        raise WeightsError("The classifier of this network is not one linear layer.")
+        raise WeightsError(
+            "The classifier of this network is not one linear layer. Use a network with one, or "
+            "another remedy."
+        )
     return layer

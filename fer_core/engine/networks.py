@@ -104,7 +104,9 @@ def load_network(run: RunDir, stored: SampleFormat) -> Network:
     info = run.info()
     if info.kind != "network":
         what = "is an ensemble" if info.kind == "ensemble" else "was imported"
-        raise ArtifactError(f"{run.run_id} {what} and has no network.")
+        raise ArtifactError(
+            f"{run.run_id} {what} and has no network. Pass a run whose kind is network."
+        )
     recipe = parse_recipe(info.recipe)
     assert isinstance(recipe, Recipe)  # noqa: S101 (a network's recipe)
     preprocessing = preprocessing_of(recipe, stored)

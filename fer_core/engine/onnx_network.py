@@ -185,7 +185,10 @@ class OnnxNetwork:
                 f"{len(self.classes.names)} classes. Check its classes."
             )
         if not np.isfinite(outputs).all():
-            raise WeightsError("The outputs of the ONNX file are not finite.")
+            raise WeightsError(
+                "The outputs of the ONNX file are not finite. Check the weights and the input "
+                "range (--mean, --std), and export it again."
+            )
         return outputs.astype(np.float32, copy=False)
 
     def probabilities(
@@ -277,7 +280,7 @@ def assumptions(network: OnnxNetwork, declared: OnnxInput | None) -> list[str]:
         if given is None
     ]
     if assumed:
-        notes.append(f"The file does not say its input; assumed: {' '.join(assumed)}.")
+        notes.append(f"The file does not describe its input; assumed: {' '.join(assumed)}.")
     outputs = [output.name for output in network.session.get_outputs()]
     if len(outputs) > 1:
         others = ", ".join(name for name in outputs if name != network.output)
@@ -318,7 +321,9 @@ def _session(path: Path, threads: int | None) -> "onnxruntime.InferenceSession":
     try:
         return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # ONNX Runtime raises many kinds for damaged files
-        raise WeightsError(f"{path.name} cannot be read as an ONNX network: {error}") from error
+        raise WeightsError(
+            f"{path.name} cannot be read as an ONNX network: {error} Export it again."
+        ) from error
 
 
 def _from_facts(facts: Mapping[str, Any]) -> OnnxInput:

@@ -241,9 +241,13 @@ def _check(data: AdaptationData) -> None:
             "faces on the page Label a few faces."
         )
     if len(np.unique(data.truth)) < 2:
-        raise DataError("All labels are of one class. Adapting needs at least two classes.")
+        raise DataError(
+            "All labels are of one class. Adapting needs at least two classes: label more faces."
+        )
     if len(np.unique(data.groups)) < FOLDS:
-        raise DataError(f"Adapting needs images of at least {FOLDS} persons or sources.")
+        raise DataError(
+            f"Adapting needs images of at least {FOLDS} persons or sources. Label faces of others."
+        )
 
 
 def _folds(

@@ -113,7 +113,9 @@ class AlignedPredictions:
             ArtifactError: If there are no predictions of this run.
         """
         if run_id not in self.predictions:
-            raise ArtifactError(f"There are no predictions of {run_id!r} to compare.")
+            raise ArtifactError(
+                f"There are no predictions of {run_id!r} to compare. Known: {', '.join(self.runs)}."
+            )
         return self.runs.index(run_id)
 
     @property

@@ -94,7 +94,8 @@ def compare_labels(base: BenchmarkDir, corrected: BenchmarkDir) -> LabelComparis
     if corrected.info().label_set != labels:
         raise ArtifactError(
             f"{base.name} and {corrected.name} have different classes, so their runs cannot be "
-            "scored under both labels."
+            "scored under both labels. Pass a benchmark and the one that `prepare --relabel "
+            "... --new-benchmark` made of it."
         )
     original, new = _test_labels(base), _test_labels(corrected)
     rows: list[ScoredTwice] = []

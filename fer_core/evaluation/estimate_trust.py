@@ -166,8 +166,8 @@ def reasons_against(signals: Signals) -> tuple[str, ...]:
     elif signals.margin > LARGEST_ERROR:
         reasons.append(
             f"With {signals.faces:,} faces the estimate of one of the runs can be "
-            f"{100 * signals.margin:.1f} points off by chance and by the method's error; "
-            f"estimates are shown up to {100 * LARGEST_ERROR:.0f} points."
+            f"{100 * signals.margin:.1f} points off, because of sampling and the error of the "
+            f"method; estimates are shown up to {100 * LARGEST_ERROR:.0f} points."
         )
     if signals.outside is None:
         reasons.append(
@@ -175,8 +175,8 @@ def reasons_against(signals: Signals) -> tuple[str, ...]:
         )
     elif signals.outside > MOST_OUTSIDE:
         reasons.append(
-            f"{signals.outside:.0%} of the faces lie farther out than 99% of the benchmark's; "
-            f"estimates were validated up to {MOST_OUTSIDE:.0%}."
+            f"{signals.outside:.0%} of the faces have a larger embedding distance than 99% of the "
+            f"benchmark's faces; estimates were validated up to {MOST_OUTSIDE:.0%}."
         )
     if signals.spread > MOST_SPREAD:
         reasons.append(

@@ -59,7 +59,9 @@ def read_external_table(path: Path) -> pd.DataFrame:
     except DataError:
         raise
     except Exception as error:  # parsers raise many exception types
-        raise DataError(f"{path.name} cannot be read: {error}.") from error
+        raise DataError(
+            f"{path.name} cannot be read: {error}. Save it again as a table."
+        ) from error
     return table.set_axis([str(column).strip() for column in table.columns], axis=1)
 
 
@@ -105,7 +107,7 @@ def external_predictions(
     """
     if table["id"].duplicated().any():
         duplicate = table.loc[table["id"].duplicated(), "id"].iloc[0]
-        raise DataError(f"{name} has the sample {duplicate} twice.")
+        raise DataError(f"{name} has the sample {duplicate} twice. Keep one row per sample.")
     labels = classes.labels
     by_id = table.set_index("id")[list(columns)]
     splits, differences = {}, []
@@ -154,7 +156,9 @@ def _checked(table: pd.DataFrame, classes: OutputClasses, name: str) -> NDArray[
     try:
         values: NDArray[np.float64] = table.to_numpy(dtype=np.float64)
     except (TypeError, ValueError) as error:
-        raise DataError(f"{name} has values that are not numbers: {error}.") from error
+        raise DataError(
+            f"{name} has values that are not numbers: {error}. Write a probability in each row."
+        ) from error
     sums = values.sum(axis=1)
     bad = ~(
         (np.abs(sums - 1) <= rounding_tolerance(len(classes.names))) & (values >= -TINY).all(axis=1)

@@ -43,7 +43,10 @@ def with_sample_ids(
         if found > most:
             best, most = column, found
     if not best:
-        raise DataError(f"{name} lacks the column 'id'; it has {', '.join(table.columns[:12])}.")
+        raise DataError(
+            f"{name} lacks the column 'id'; it has {', '.join(table.columns[:12])}. Add the ids of "
+            "samples.parquet as this column."
+        )
     renamed, notes = _matched(table.rename(columns={best: "id"}), wanted, forms)
     return renamed, [f"The ids are read from the column {best}.", *notes]
 

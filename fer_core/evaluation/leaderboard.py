@@ -234,7 +234,7 @@ def why_unranked(entry: Entry, ranked: Entry) -> str:
     own, theirs = entry.report.protocol, ranked.report.protocol
     if own.missing_classes != theirs.missing_classes:
         if not own.missing_classes:
-            return f"the ranked runs cannot predict {', '.join(theirs.missing_classes)}, it can"
+            return f"it can predict {', '.join(theirs.missing_classes)}, the ranked runs cannot"
         return (
             f"it cannot predict {', '.join(own.missing_classes)}, so all images of "
             f"{'this class' if len(own.missing_classes) == 1 else 'these classes'} are errors"

@@ -183,8 +183,8 @@ _ALL = (
     ),
     Column(
         "test_readings", "test readings", Group.PROTOCOL, Kind.COUNT, False,
-        "How often test was read in this lineage: by the run and earlier trainings of its id, what "
-        "it started from, its teachers or members, and the ensembles of it.",
+        "Number of evaluations on test in this lineage: of the run and earlier trainings of its "
+        "id, the run that it started from, its teachers or members, and the ensembles of it.",
     ),
 )  # fmt: skip
 

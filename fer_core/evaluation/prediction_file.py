@@ -28,6 +28,7 @@ UNLABELLED = -1
 """Truth of an image without a label."""
 
 _UNKNOWN = -2
+_REMEDY = "Evaluate or import the run again."
 
 _FEW = ("split", "y_true")
 _SAMPLES = ("id", *_FEW)
@@ -49,11 +50,11 @@ class SharedSamples:
         truth = _codes(labelled, labels.names)
         if (truth == _UNKNOWN).any():
             unknown = labelled[int(np.argmax(truth == _UNKNOWN))].as_py()
-            raise ArtifactError(f"{where} has the unknown label {unknown!r}.")
+            raise ArtifactError(f"{where} has the unknown label {unknown!r}. {_REMEDY}")
         every_id = ids.to_numpy(zero_copy_only=False).astype(object, copy=False)
         if len(set(every_id.tolist())) < len(every_id):  # pyarrow needs five times as long
             twice = ids.to_pandas()[lambda names: names.duplicated()].iloc[0]
-            raise ArtifactError(f"{where} has sample {twice} twice.")
+            raise ArtifactError(f"{where} has sample {twice} twice. {_REMEDY}")
         self.rows = _rows_by_split(splits)
         self.ids: dict[str, NDArray[np.object_]] = {}
         self.truth: dict[str, NDArray[np.int64]] = {}
@@ -100,7 +101,7 @@ def read_prediction_file(path: Path, labels: LabelSet) -> PredictionFile:
     if (row := _bad_sum(by_class)) is not None:
         name = read_columns(path, ("id",))["id"][row].as_py()
         raise ArtifactError(
-            f"{where}: the probabilities of {name} do not sum to 1 or are negative."
+            f"{where}: the probabilities of {name} do not sum to 1 or are negative. {_REMEDY}"
         )
     probabilities = {split: by_class[:, rows].T for split, rows in samples.rows.items()}
     return PredictionFile(samples, probabilities)
@@ -170,7 +171,9 @@ def _matrix(path: Path, columns: Sequence[str], where: str) -> Stored:
             try:
                 values = batch.column(name).cast(precision)
             except pa.ArrowException as error:
-                raise ArtifactError(f"{where} has probabilities that are not numbers.") from error
+                raise ArtifactError(
+                    f"{where} has probabilities that are not numbers. {_REMEDY}"
+                ) from error
             row[start : start + len(batch)] = values.to_numpy(zero_copy_only=False)
         start += len(batch)
     return matrix
@@ -180,9 +183,11 @@ def _empty_matrix(path: Path, columns: Sequence[str], where: str) -> Stored:
     """Returns a matrix for the columns; checks that there are rows, and no other classes."""
     schema, rows = read_schema(path)
     if not rows:
-        raise ArtifactError(f"{where} is empty.")
+        raise ArtifactError(f"{where} is empty. {_REMEDY}")
     if extra := [name for name in schema.names if name.startswith(PREFIX) and name not in columns]:
-        raise ArtifactError(f"{where} has probabilities for unknown classes: {', '.join(extra)}.")
+        raise ArtifactError(
+            f"{where} has probabilities for unknown classes: {', '.join(extra)}. {_REMEDY}"
+        )
     types = {field.type for field in schema if field.name in columns}
     if types <= {pa.float16(), pa.float32()}:
         return np.empty((len(columns), rows), dtype=np.float32)

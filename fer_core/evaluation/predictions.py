@@ -148,7 +148,9 @@ class SplitPredictions:
             ArtifactError: If the two differ in classes, samples or labels.
         """
         if self.labels != other.labels:
-            raise ArtifactError("Only runs with the same classes can be compared.")
+            raise ArtifactError(
+                "Only runs with the same classes can be compared. Select other runs."
+            )
         ordered = self
         if len(self) == len(other) and not _equal(self.ids, other.ids):
             order = np.argsort(self.ids)[np.argsort(np.argsort(other.ids))]
@@ -197,7 +199,9 @@ class Predictions:
             ArtifactError: If there are none.
         """
         if name not in self.splits:
-            raise ArtifactError(f"There are no predictions for the split {name!r}.")
+            raise ArtifactError(
+                f"There are no predictions for the split {name!r}. Known: {', '.join(self.splits)}."
+            )
         return self.splits[name]
 
     @classmethod

@@ -126,7 +126,10 @@ def summarise(table: pd.DataFrame, baseline: pd.DataFrame | None = None) -> Robu
     """
     clean, by_corruption = _accuracies(table)
     if by_corruption.empty:
-        raise ArtifactError("This robustness table holds clean images only.")
+        raise ArtifactError(
+            "This robustness table has clean images only. Measure the run again with `python -m "
+            "training robustness BENCHMARK RUN --again`."
+        )
     means = by_corruption.mean(axis=1)
     absolute = relative = None
     if baseline is not None and same_images(table, baseline):

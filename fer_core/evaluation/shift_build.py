@@ -147,7 +147,7 @@ def build_shift(benchmark: BenchmarkDir) -> ShiftReport:
     """Compares a transferred set with its benchmark; see `write_shift`."""
     origin, runs = benchmark.origin, read_runs(benchmark)
     if origin is None:
-        raise ArtifactError(f"{benchmark.name} is no transferred set.")
+        raise ArtifactError(f"{benchmark.name} is no transferred set. Transfer it first.")
     if not runs:
         raise ArtifactError(f"{benchmark.name} has no run that can be compared. Transfer it again.")
     info, samples = benchmark.info(), benchmark.samples()

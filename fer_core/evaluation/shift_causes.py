@@ -156,8 +156,9 @@ def _within_cause(runs: Sequence[RunShift], accuracy: float, outside: float | No
         Cause(
             name="out-of-distribution faces",
             points=100 * gain,
-            text=f"Without the {outside:.0%} of faces that lie farther out than 99% of the "
-            f"benchmark's, the mean accuracy is {accuracy + gain:.1%} instead of {accuracy:.1%}.",
+            text=f"Without the {outside:.0%} of faces with a larger embedding distance than 99% of "
+            f"the benchmark's, the mean accuracy is {accuracy + gain:.1%} instead of "
+            f"{accuracy:.1%}.",
             remedy=_ADAPT,
         )
     ]
@@ -214,7 +215,10 @@ def _without_labels(signs: Signs) -> tuple[tuple[Cause, ...], str]:
         and signs.outside > MOST_OUTSIDE
         and _exceeds(signs.outside, signs.compared, EXPECTED_OUTSIDE)
     ):
-        text = f"{signs.outside:.0%} of the faces lie farther out than 99% of the benchmark's."
+        text = (
+            f"{signs.outside:.0%} of the faces have a larger embedding distance than 99% of the "
+            "benchmark's faces."
+        )
         causes.append(
             Cause(name="out-of-distribution faces", points=None, text=text, remedy=_ADAPT)
         )
@@ -264,7 +268,7 @@ def _visible_framing(framing: Sequence[DistributionShift]) -> list[Cause]:
         return []
     worst = max(differing, key=lambda row: row.outside)
     text = (
-        f"{worst.title[0].upper()}{worst.title[1:]}: {worst.outside:.0%} of the faces are beyond "
-        "98% of the benchmark's."
+        f"{worst.title[0].upper()}{worst.title[1:]}: {worst.outside:.0%} of the faces lie "
+        "outside the benchmark's 1% to 99% quantiles."
     )
     return [Cause(name="framing", points=None, text=text, remedy=_REFRAME)]

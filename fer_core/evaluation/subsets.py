@@ -51,5 +51,5 @@ def classes_in(text: str, labels: Sequence[str]) -> tuple[str, ...]:
             f"subsets: {'; '.join(presets(labels))}."
         )
     if len(classes) < 2:
-        raise DataError(f"Select at least two classes, not only {text!r}.")
+        raise DataError(f"Pass at least two classes, not only {text!r}.")
     return () if len(classes) == len(labels) else tuple(sorted(classes))

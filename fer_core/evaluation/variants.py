@@ -146,7 +146,9 @@ def _right(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Returns whether each prediction is right, shapes (runs, N)."""
     if not before or not after:
-        raise ArtifactError("A comparison needs at least one run on each side.")
+        raise ArtifactError(
+            "A comparison needs at least one run with each value. Train the missing one."
+        )
     everything = [*before, *after]
     ids, truth = everything[0].ids, everything[0].truth
     for other in everything[1:]:

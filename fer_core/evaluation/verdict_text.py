@@ -251,7 +251,7 @@ def _rounded_up(value: float) -> float:
 def confusion_text(confusion: Confusion) -> str:
     """Returns a confusion in one sentence."""
     return (
-        f"{confusion.share.text} of {confusion.total:,} {confusion.truth} images are taken for "
+        f"{confusion.share.text} of {confusion.total:,} {confusion.truth} images are predicted as "
         f"{confusion.predicted} ({confusion.images:,} images, {confusion.cost_share:.0%} of the "
         "cost of all errors)."
     )
@@ -267,8 +267,8 @@ def limits(verdict: Verdict) -> tuple[str, ...]:
     if tied:
         names = ", ".join(item.title for item in tied)
         sentences.append(
-            f"Validation cannot rank the recommended model and {names}: their differences are not "
-            "significant."
+            f"On validation, the recommended model and {names} do not differ significantly, so "
+            "they cannot be ranked."
         )
     best = verdict.recommendation.best_run
     if best is not None and best.is_ensemble:
@@ -278,8 +278,8 @@ def limits(verdict: Verdict) -> tuple[str, ...]:
         )
     if verdict.trained_once:
         sentences.append(
-            "The recommended model was trained with one seed: how much another training would "
-            "differ is not known."
+            "The recommended model was trained with one seed, so the variation between seeds is "
+            "not known."
         )
     if not verdict.describes_persons:
         sentences.append(
@@ -304,8 +304,8 @@ def transfer_note(verdict: Verdict) -> str:
     if info.transferred_from is None:
         return ""
     return (
-        f"{info.shown_name}: test means its {info.labelled:,} labelled images, and validation that "
-        f"of {info.transferred_from.benchmark}, where the models were trained."
+        f"{info.shown_name}: test means its {info.labelled:,} labelled images. Validation is that "
+        f"of {info.transferred_from.benchmark}, on which the models were trained."
     )
 
 

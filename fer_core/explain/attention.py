@@ -161,11 +161,15 @@ def _matrix(layers: Tensor, block: int, head: int | None) -> Tensor:
     """
     _, blocks, heads, _, _ = layers.shape
     if not -blocks <= block < blocks:
-        raise ExplainError(f"This network has {blocks} attention blocks.")
+        raise ExplainError(
+            f"This network has {blocks} attention blocks. Pass a block from 0 to {blocks - 1}."
+        )
     if head is None:
         return layers[:, block].mean(dim=1)
     if not 0 <= head < heads:
-        raise ExplainError(f"This network has {heads} heads per block.")
+        raise ExplainError(
+            f"This network has {heads} heads per block. Pass a head from 0 to {heads - 1}."
+        )
     return layers[:, block, head]
 
 

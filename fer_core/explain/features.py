@@ -127,7 +127,9 @@ def feature_maps(
     values = _grid_of(outputs[0].detach(), spec)
     gradients = _grid_of(gradient, spec)
     if values is None or gradients is None:
-        raise ExplainError(f"The output of {layer.path} is not a spatial feature map.")
+        raise ExplainError(
+            f"The output of {layer.path} is not a spatial feature map. Pass another layer."
+        )
     relevance = (values * gradients).sum(dim=(2, 3))[0]
     return FeatureMaps(
         layer, values[0].float().cpu().numpy(), relevance.float().cpu().numpy(), resolved
@@ -146,7 +148,10 @@ def penultimate(
         batch_size: Batch size.
     """
     if not isinstance(model, nn.Module):
-        raise ExplainError("This model has no accessible network, so its features cannot be read.")
+        raise ExplainError(
+            "This model has no accessible network, so its features cannot be read. Use a run whose "
+            "kind is network."
+        )
     outputs: list[Tensor] = []
     head = model.get_submodule(spec.head)
     handle = head.register_forward_pre_hook(lambda _, inputs: outputs.append(inputs[0].detach()))

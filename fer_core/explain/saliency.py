@@ -128,7 +128,10 @@ class Question:
     def spec(self) -> ModelSpec:
         """The network's architecture."""
         if self.config is None:
-            raise ExplainError("The architecture of this model is unknown.")
+            raise ExplainError(
+                "The architecture of this model is unknown. Use occlusion, which needs predictions "
+                "only."
+            )
         return spec_of(self.config)
 
     @property

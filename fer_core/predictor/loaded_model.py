@@ -185,7 +185,8 @@ class LoadedModel:
                     result = model.probabilities(stored, rows, batch_size)
         if not np.isfinite(result).all() or not np.isfinite(estimates).all():
             raise ArtifactError(
-                f"The predictions of {self.info.run_id} are not finite; its weights are damaged."
+                f"The predictions of {self.info.run_id} are not finite: its weights are damaged. "
+                "Restore them, or train or import the run again."
             )
         return result, estimates, backend
 

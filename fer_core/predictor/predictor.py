@@ -94,7 +94,7 @@ class Predictor:
         use_onnx: bool = True,
     ) -> None:
         if capacity < 1:
-            raise DataError(f"The capacity is {capacity}; at least 1 model must fit into memory.")
+            raise DataError(f"The capacity is {capacity}. Pass at least 1.")
         info = benchmark.info()
         self._benchmark = benchmark
         self._info = info
@@ -243,7 +243,8 @@ class Predictor:
         probabilities = torch.softmax(torch.from_numpy(explained.logits).double(), dim=0).numpy()
         if not np.isfinite(probabilities).all():
             raise ArtifactError(
-                f"The predictions of {run_id} are not finite; its weights are damaged."
+                f"The predictions of {run_id} are not finite: its weights are damaged. Restore "
+                "them, or train or import the run again."
             )
         return ExplainedPrediction(
             run_id,
@@ -443,7 +444,10 @@ class Predictor:
                 )
                 weights.append(weight)
         if not maps or not any(weights):
-            raise ExplainError(f"{title_of(method)} does not support any member of {info.title}.")
+            raise ExplainError(
+                f"{title_of(method)} does not support any member of {info.title}. Use another "
+                "method."
+            )
         mean = np.average(maps, axis=0, weights=weights).astype(np.float32)
         coverage = (len(maps), len(info.members))
         return SaliencyMap(mean, resolved, method, logits, coverage)

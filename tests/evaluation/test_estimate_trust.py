@@ -42,7 +42,7 @@ def test_signals_within_the_limits_are_trusted():
         (replace(GOOD, margin=0.061), "With 500 faces .* can be 6.1 points off"),
         (replace(GOOD, margin=None), "was not checked on this benchmark"),
         (replace(GOOD, outside=None), "could not be compared"),
-        (replace(GOOD, outside=0.3), "30% of the faces lie farther out"),
+        (replace(GOOD, outside=0.3), "30% of the faces have a larger embedding distance"),
         (replace(GOOD, spread=0.2), "methods disagree by 20 points"),
         (replace(GOOD, loss=0.2), "estimated loss is 20 points"),
         (replace(GOOD, moved=0.4), "40% of the predictions moved to other classes"),

@@ -96,7 +96,10 @@ def test_without_labels_the_clearest_difference_is_named():
     )  # fmt: skip
     causes, sentence = explain([run(None)], signs(framing=(size,), outside=0.3))
     assert [cause.name for cause in causes] == ["framing", "out-of-distribution faces"]
-    assert "80% of the faces are beyond 98% of the benchmark's. To do: reframe" in sentence
+    assert (
+        "80% of the faces lie outside the benchmark's 1% to 99% quantiles. To do: reframe"
+        in sentence
+    )
 
 
 def test_without_labels_the_estimated_shares_of_classes_are_compared():

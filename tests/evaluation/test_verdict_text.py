@@ -273,8 +273,8 @@ def test_the_limits_of_the_data_are_named():
     assert not any(sentence.startswith("happy") for sentence in text)  # 20 of 20 is narrow enough
     assert any("whether it really is at least 80% is not certain" in sentence for sentence in text)
     assert (
-        "Validation cannot rank the recommended model and Other: their differences are not "
-        "significant." in text
+        "On validation, the recommended model and Other do not differ significantly, so they "
+        "cannot be ranked." in text
     )
     assert any("Other may have been chosen on validation" in sentence for sentence in text)
     assert any(sentence.startswith("Latency was measured on cpu, 2 threads") for sentence in text)
@@ -284,8 +284,8 @@ def test_the_limits_of_the_data_are_named():
 @pytest.mark.parametrize(
     ("known", "sentence"),
     [
-        ({"trained_once": True}, "The recommended model was trained with one seed: how much "
-         "another training would differ is not known."),
+        ({"trained_once": True}, "The recommended model was trained with one seed, so the "
+         "variation between seeds is not known."),
         ({"describes_persons": False}, "The data do not describe persons (age, sex, skin tone), so "
          "nothing is known about differences between such groups."),
     ],
@@ -300,8 +300,8 @@ def test_one_seed_and_unknown_persons_are_limits(known, sentence):
 def test_a_confusion_is_reported_with_its_interval():
     described = verdict([run("only", range(0, 18, 3))])
     assert verdict_text.confusion_text(described.weaknesses.confusions[0]) == (
-        "30.0% [14.5, 51.9] of 20 angry images are taken for happy (6 images, 100% of the cost of "
-        "all errors)."
+        "30.0% [14.5, 51.9] of 20 angry images are predicted as happy (6 images, 100% of the cost "
+        "of all errors)."
     )
 
 

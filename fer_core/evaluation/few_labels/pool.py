@@ -48,10 +48,13 @@ class LabelPool:
             DataError: If there are fewer than two runs, no image, or shapes differ.
         """
         if len(probabilities) < 2:
-            raise DataError("Choosing a run needs at least two runs.")
+            raise DataError("Choosing a run needs at least two runs. Train or import another one.")
         shapes = {part.shape for part in probabilities}
         if len(shapes) != 1 or not len(probabilities[0]):
-            raise DataError("Runs must have predictions for the same images, at least one.")
+            raise DataError(
+                "The runs must have predictions for the same images, at least one. Evaluate them "
+                "again."
+            )
         total = np.zeros(probabilities[0].shape)
         for part in probabilities:  # one after the other: all together may not fit in memory
             total += part

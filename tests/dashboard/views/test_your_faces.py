@@ -46,7 +46,7 @@ def test_each_page_opens_on_a_partly_labelled_set(page, open_page, sets):
 def test_the_verdict_says_what_test_and_validation_are(open_page, sets):
     text = texts(open_page("overview", sets.artifacts, sets.data, benchmark=NAME))
     assert (
-        "mine \\(transferred from toy\\)\\: test means its 15 labelled images, and validation that "
+        "mine \\(transferred from toy\\)\\: test means its 15 labelled images. Validation is that "
         "of toy" in text
     )
 
@@ -144,7 +144,7 @@ def test_an_upload_is_kept_and_its_command_started(tmp_path, monkeypatch):
 
 
 def test_sets_of_the_command_line_are_not_deleted_on_the_page(sets):
-    with pytest.raises(ArtifactError, match="was made by the command line"):
+    with pytest.raises(ArtifactError, match="was not added on this page"):
         transfer_jobs.remove(sets.benchmark.transfer("mine"))
 
 
