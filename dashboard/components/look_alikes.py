@@ -12,7 +12,7 @@ from fer_core.figures.palette import class_colour
 
 EXPLANATION = (
     "Similarity is the pixel correlation r; pictures with r near 1 are almost identical. A similar "
-    "picture with another label often explains an error."
+    "picture with another label can explain an error."
 )
 EMBEDDING_EXPLANATION = (
     "Similarity is the cosine of the network's embeddings (its last feature map, averaged over "

@@ -187,7 +187,7 @@ def _correlations(agreement: RealAgreement) -> None:
         column_config={"rank correlation over models": number},
     )
     st.caption(
-        "Spearman's rank correlation: 1 if the models are ordered alike on drawn and on real "
+        "Spearman's rank correlation: 1 if the models have the same order on drawn and on real "
         "faces, 0 if there is no relation. Where it is low, the drawn faces say little about "
         "which model is more sensitive to this change."
     )

@@ -39,7 +39,7 @@ def lineage(benchmark: Benchmark, scope: Scope, entries: Sequence[Entry]) -> Non
 
 def _effective_members(count: float | None, members: int) -> None:
     if count is None:
-        st.caption("Members' errors cannot be compared: not all of them can be scored here.")
+        st.caption("Members' errors cannot be compared: not all members can be scored here.")
         return
     if math.isnan(count):
         st.caption("Members' errors cannot be compared: a member is always right or always wrong.")

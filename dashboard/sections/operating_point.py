@@ -69,7 +69,7 @@ def section(benchmark: Benchmark, pick: Assessment) -> None:
 
 def _limits() -> RiskLimits:
     """Shows the controls of the error rate, and returns the limits."""
-    percent = st.slider("Error rate of the predictions at most", 1, 30, 5, format="%d%%",
+    percent = st.slider("Maximum error rate of the predictions", 1, 30, 5, format="%d%%",
                         key=Key.MAX_RISK, bind=BIND)  # fmt: skip
     certain = st.toggle(
         f"Hold this limit with {CONFIDENCE:.0%} confidence",

@@ -216,7 +216,7 @@ def _train_labels(benchmark: Benchmark) -> None:
         pending.show_command(
             benchmark,
             "Likely label errors of train come from out-of-fold predictions of a classifier. "
-            "Computing them once takes minutes and continues if interrupted.",
+            "The computation takes minutes, runs once, and continues after an interruption.",
             f"python -m training check-labels {benchmark.info.name}",
             "quality",
         )
@@ -273,8 +273,8 @@ def _held_out_labels(benchmark: Benchmark) -> None:
     )
     if count == 1:
         st.warning(
-            "Only one network is used, so its errors count as label errors. With two or more "
-            "networks, each one's suspects come from the others.",
+            "Only one network is used, so its own errors count as label errors. With two or more "
+            "networks, each one is scored without the labels that the others suspect.",
             icon=":material/gavel:",
         )
     _votes(table)

@@ -103,8 +103,8 @@ def region_legend(masks: Mapping[str, NDArray[np.bool_]], *, exact: bool) -> dic
         "over its exact regions, which are known because these faces are drawn."
         if exact
         else "The assumed position of brows, eyes, nose and mouth in every crop: the average over "
-        "drawn faces in the framing of the dataset. It is inexact for turned faces. The drawn "
-        "faces of the last table have exact masks."
+        "drawn (synthetic) faces in the framing of the dataset. It is inexact for turned faces. "
+        "The drawn faces of the last table have exact masks."
     )
     right.caption(
         f"{where} Below, each column title gives the region's share of the picture. Orange: its "

@@ -163,7 +163,7 @@ def curves(benchmark: Benchmark, scope: Scope, entry: Entry) -> None:
         if (history := benchmarks.history(benchmark.run(run_id))) is not None
     }
     if not histories:
-        st.info("Neither this run nor any that it was made from was trained here.")
+        st.info("Neither this run nor any of its ancestors was trained here.")
         return
     columns = st.columns(2, gap="large")
     for index, (name, title) in enumerate(leaderboard.CURVES.items()):
@@ -174,7 +174,7 @@ def curves(benchmark: Benchmark, scope: Scope, entry: Entry) -> None:
                 f"{title} after each epoch.",
             )
     if len(histories) > 1:
-        st.caption("With the runs that it was made from: initial weights, teachers, members.")
+        st.caption("With its ancestors: the runs of its initial weights, teachers and members.")
 
 
 def _ancestors(benchmark: Benchmark, run_id: str) -> list[str]:

@@ -8,8 +8,8 @@ from dashboard.state import Key
 theme.page_header(
     "Explain",
     "Response curves",
-    "How a model's predictions change on drawn faces when one property changes and everything else "
-    "stays the same.",
+    "How a model's predictions change on drawn (synthetic) faces when one property changes and "
+    "everything else stays the same.",
 )
 benchmark = pickers.benchmark_with_runs()
 probed = probes.probed_runs(benchmark)

@@ -21,7 +21,7 @@ def adapt(
     remedy: Annotated[
         Literal["recalibration", "prior shift", "linear head"] | None,
         typer.Option(
-            help="Apply this remedy, whether or not it helps.",
+            help="Apply this remedy, also without a significant gain.",
             show_default="the best, if its gain is significant",
         ),
     ] = None,
@@ -30,9 +30,10 @@ def adapt(
 ) -> None:
     """Adapt a network to a transferred set from 50 or more labels.
 
-    Recalibration, prior shift and a linear head on frozen features are judged by cross-fitting,
-    with all images of one person on one side where the set names persons, and all copies of one
-    picture. Without a significant gain nothing is written.
+    Compares three remedies by cross-fitting: recalibration (one temperature), prior shift (a
+    temperature and one bias per class) and a linear head on frozen features. All copies of a
+    picture, and all images of a person if the set names persons, are in one fold. Without a
+    significant gain nothing is written.
 
         python -m training adapt ferplus photos --run efficientnet_lite1-cpu-s0
     """

@@ -23,8 +23,7 @@ def dashboard(
     host: Annotated[
         str | None,
         typer.Option(
-            help="Address to serve on. With localhost, pages take paths of this machine to attach "
-            "pictures.",
+            help="Address to serve on. With localhost, pages accept paths of this machine.",
             show_default="all interfaces",
         ),
     ] = None,

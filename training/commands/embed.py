@@ -20,7 +20,7 @@ def embed(
     artifacts: Artifacts = None,
     data: Data = None,
 ) -> None:
-    """Embed all images by a network, so that the dashboard finds the most similar ones.
+    """Embed all images with a network, so that the dashboard finds the most similar ones.
 
     The embedding is the network's last feature map, averaged over positions. It is written to
     `cache/embeddings/` of the benchmark; the pictures must be on this machine, prepared or

@@ -34,8 +34,8 @@ def explain(
     split: Annotated[
         Literal["test", "validation"],
         typer.Option(
-            help="test reports everything; validation measures deletion and insertion, which "
-            "choose each run's default method.",
+            help="test: all metrics, for reports; validation: deletion and insertion, which choose "
+            "each run's default method.",
         ),
     ] = "test",
     images: Annotated[
@@ -47,7 +47,7 @@ def explain(
         ),
     ] = None,
     drawn: Annotated[
-        int, typer.Option(min=0, help="Number of drawn faces, in which the evidence is known.")
+        int, typer.Option(min=0, help="Number of drawn (synthetic) faces, whose evidence is known.")
     ] = 24,
     method: Annotated[
         list[str] | None,

@@ -60,7 +60,9 @@ def export(
         difference = export_folder(paths.run(run), path, dataset)
     elif format_ == "graph":
         if out is not None:
-            raise typer.BadParameter("A graph is written beside its weights.", param_hint="--out")
+            raise typer.BadParameter(
+                "A graph is written beside its weights. Leave out --out.", param_hint="--out"
+            )
         path = paths.run(run).graph_path
         difference = export_graph(paths.run(run), SampleFormat(info.side, info.colour), dataset)
     else:

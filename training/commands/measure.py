@@ -54,7 +54,8 @@ def robustness(
         bool,
         typer.Option(
             "--framing",
-            help="Measure framing shifts of validation and test images instead of corruptions.",
+            help="Measure framing shifts (other crop margins, rotation) of validation and test "
+            "images instead of corruptions.",
         ),
     ] = False,
     again: Again = False,
@@ -320,9 +321,9 @@ def check_labels(
         network = job.run_network(benchmark_dir(name or benchmark, artifacts).run(run_id), dataset)
     result = job.check_train_labels(paths, dataset, network, folds=folds, progress=show_progress)
     console.print(
-        f"{len(result.table):,} of {result.images:,} training labels are likely wrong; out-of-fold "
-        f"accuracy {result.accuracy:.1%} with the features of {result.features}. See the page Data "
-        "quality.",
+        f"{len(result.table):,} of {result.images:,} training labels disagree with the classifier; "
+        f"out-of-fold accuracy {result.accuracy:.1%} with the features of {result.features}. See "
+        "the page Data quality.",
         markup=False,
     )
 
@@ -355,16 +356,16 @@ def ledger(
         bool,
         typer.Option(
             "--from-git",
-            help="First give runs without a ledger one entry for each version of their "
-            "predictions in git.",
+            help="First write the ledger of runs that have none: one entry for each version of "
+            "their predictions in git.",
         ),
     ] = False,
     artifacts: Artifacts = None,
 ) -> None:
-    """Print how often test was read by each run and in its lineage.
+    """Print the test readings (evaluations on the test set) of each run and of its lineage.
 
     Every evaluation is added to the ledger in `run.json`. Runs that are older than the ledger count
-    as read once; `--from-git` writes their ledger from the repository's history. Example:
+    as one reading; `--from-git` writes their ledger from the repository's history. Example:
 
         python -m training ledger ferplus
     """

@@ -46,14 +46,16 @@ def predict(
     ] = False,
     unsure_below: Annotated[
         float,
-        typer.Option(min=0, max=1, help="Leave the column answer empty below this probability."),
+        typer.Option(
+            min=0, max=1, help="Leave the column `answer` empty below this calibrated probability."
+        ),
     ] = 0.0,
     operating_point: Annotated[
         Path | None,
         typer.Option(
             help="File with a run's thresholds by class, from the page Verdict or `recommend`, or "
-            "with temperature and class priors of your labels, from the page Label a few faces; "
-            "predicts with this run.",
+            "with temperature and class priors of your labels, from the page Label a few faces. "
+            "Only its run predicts.",
             show_default="none",
         ),
     ] = None,
@@ -68,7 +70,8 @@ def predict(
         float, typer.Option(min=0, help="Videos: smooth predictions over this many seconds.")
     ] = 0.0,
     all_frames: Annotated[
-        bool, typer.Option("--all-frames", help="Animated images: read all frames, not only one.")
+        bool,
+        typer.Option("--all-frames", help="Animated images: read all frames, not only the first."),
     ] = False,
     jitter: Annotated[
         bool, typer.Option("--jitter", help="Average predictions over five crops of each face.")

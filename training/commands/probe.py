@@ -36,14 +36,14 @@ def probe(
     artifacts: Artifacts = None,
     data: Data = None,
 ) -> None:
-    """Measure how runs respond to drawn faces in which one property changes at a time.
+    """Measure how runs respond to drawn (synthetic) faces that differ in one property at a time.
 
     Writes `probes.parquet` of each run: its probabilities as each action unit and each emotion
     rises from 0 to 5 on 50 drawn persons, and as skin, age, glasses, beard, hair, light, pose,
     framing and image quality change while the expression stays the same. Where the prepared data
-    are on this machine, the changes that can be made on any picture are made on validation
-    pictures, too; only statistics of these are written (`real_changes.parquet`). The faces are
-    drawn once. If interrupted, run the command again: it continues. Example:
+    are on this machine, it also applies the image changes (light, blur, margin ...) to validation
+    pictures, and writes only their statistics (`real_changes.parquet`). The faces are drawn once.
+    If interrupted, run the command again: it continues. Example:
 
         python -m training probe ferplus vit_tiny-cpu-s0
     """

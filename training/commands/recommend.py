@@ -54,8 +54,8 @@ def recommend(
         typer.Option(
             min=0,
             max=1,
-            help="Maximum error rate of the predictions; for less certain images the model is "
-            "unsure.",
+            help="Maximum error rate of the predictions; the model abstains on less certain "
+            "images.",
             show_default="always predict",
         ),
     ] = None,
@@ -70,8 +70,8 @@ def recommend(
         typer.Option(
             min=0,
             max=0.999,
-            help="Confidence with which --max-risk and --min-precision hold for images like those "
-            "of validation; 0: on validation only.",
+            help="Confidence with which --max-risk and --min-precision hold for new images like "
+            "those of validation; 0: they hold on validation only.",
         ),
     ] = 0.95,
     operating_point: Annotated[
@@ -89,7 +89,7 @@ def recommend(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
     artifacts: Artifacts = None,
 ) -> None:
-    """Recommend a run within constraints; say why it beats the others and where it fails.
+    """Recommend a run within constraints; say why not the others and where it fails.
 
     Of the runs within the constraints, keeps those whose cost on validation is not significantly
     higher than the lowest, and recommends the fastest of them. Latency and size come from

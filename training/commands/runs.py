@@ -262,15 +262,19 @@ def _train(
 def ensemble(
     benchmark: Benchmark,
     runs: Annotated[
-        list[str], typer.Argument(help="Ids of finished runs, at least two; imported ones too.")
+        list[str],
+        typer.Argument(help="Ids of at least two finished runs; imported runs are allowed."),
     ],
     weights: Annotated[
         Literal["equal", "greedy"],
-        typer.Option(help="equal, or greedy: chosen on validation (Caruana et al. 2004)."),
+        typer.Option(help="equal; or greedy: selected on validation (Caruana et al. 2004)."),
     ] = "equal",
     prior: Annotated[
         Literal["accuracy", "fixed"],
-        typer.Option(help="Prior shift of the mean: chosen on validation, or none (fixed)."),
+        typer.Option(
+            help="Prior shift (post-hoc logit adjustment) of the mean: accuracy chooses it on "
+            "validation; fixed: none."
+        ),
     ] = "accuracy",
     name: Annotated[str, typer.Option(help="Id of the new run.")] = "ensemble",
     title: Annotated[

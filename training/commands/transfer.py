@@ -32,8 +32,8 @@ def transfer(
         str,
         typer.Argument(
             metavar="SET",
-            help="A folder or zip of pictures or any data set that `prepare` reads, on disk or at "
-            "a URL (s3://, gs://, hf://, https://), or the name of a prepared data set.",
+            help="A folder or zip of pictures or any dataset that `prepare` reads, on disk or at a "
+            "URL (s3://, gs://, hf://, https://), or the name of a prepared dataset.",
         ),
     ],
     name: Annotated[
@@ -62,7 +62,7 @@ def transfer(
     labels: Annotated[
         Path | None,
         typer.Option(
-            help="A csv with the pictures' names or ids and their labels; others have none.",
+            help="A csv with names or ids of pictures and their labels. Other pictures have none.",
             show_default="those that the set has",
         ),
     ] = None,
@@ -73,7 +73,7 @@ def transfer(
         Literal["train", "validation", "test", "all"] | None,
         typer.Option(
             help="Split of the set to use.",
-            show_default="test of a prepared data set, else all",
+            show_default="test of a prepared dataset, else all",
         ),
     ] = None,
     format_: Annotated[
@@ -83,8 +83,8 @@ def transfer(
     map_class: Annotated[
         list[str] | None,
         typer.Option(
-            help="The benchmark's class of a class of the set: `name=class`; `name=` leaves it "
-            "out. May be repeated."
+            help="Map a class of the set to a class of the benchmark: `name=class`; `name=` leaves "
+            "it out. May be repeated."
         ),
     ] = None,
     codes: Annotated[
@@ -120,11 +120,11 @@ def transfer(
     artifacts: Artifacts = None,
     data: Data = None,
 ) -> None:
-    """Score a benchmark's finished runs on another set: your own faces.
+    """Evaluate a benchmark's finished runs on an external test set, such as your own faces.
 
     Faces are found and cropped as in `predict`; every run predicts them once. The result is a
-    benchmark of its own, `BENCHMARK/transfers/NAME`, on every page of the dashboard. Labels may be
-    missing, in part or altogether. A stopped transfer continues where it stopped.
+    benchmark of its own, `BENCHMARK/transfers/NAME`, on every page of the dashboard. Some or all
+    labels may be missing. Nothing is trained. A stopped transfer continues where it stopped.
 
         python -m training transfer ferplus path/to/photos --name photos
 
@@ -132,7 +132,7 @@ def transfer(
 
         python -m training transfer ferplus path/to/photos --name photos --labels labels.csv
 
-    A prepared data set:
+    A prepared dataset:
 
         python -m training transfer ferplus synthetic
     """
