@@ -208,6 +208,10 @@ def predict_set(
     failed: dict[str, str] = {}
     ordered = sorted(runs.items(), key=lambda item: bool(item[1].members))
     for run_id, info in ordered:
+        missing = [member for member in info.members if member not in by_run]
+        if missing:
+            failed[run_id] = f"Its member {missing[0]!r} could not predict."
+            continue
         try:
             if info.members:
                 probabilities = average_probabilities(
@@ -224,8 +228,6 @@ def predict_set(
             reports[run_id] = write_transferred_run(
                 benchmark.run(run_id), info, probabilities, samples
             )
-        except KeyError as error:
-            failed[run_id] = f"Its member {error} could not predict."
         except FerscopeError as error:
             failed[run_id] = str(error)
     if not reports:

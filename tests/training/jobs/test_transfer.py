@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from fer_core.data.transfer_source import SetOptions, open_set
-from fer_core.errors import ArtifactError, DataError
+from fer_core.errors import ArtifactError, DataError, WeightsError
 from fer_core.evaluation.ensemble import average_probabilities
 from fer_core.evaluation.predictions import Predictions
 from fer_core.evaluation.report import Report
@@ -20,6 +20,7 @@ from training.jobs import transfer as job
 from training.jobs import transfer_reference
 from training.jobs.adapt import groups_of
 from training.jobs.predict import find_files, predict_files
+from training.jobs.prediction_cache import PredictionCache
 from training.jobs.transfer import TransferOptions, transfer
 from training.jobs.transfer_progress import TransferProgressFile
 
@@ -98,6 +99,30 @@ def test_an_ensemble_is_the_mean_of_its_members(toy, folder):
         [probabilities(name) for name in info.members], info.member_weights, info.logit_shift
     )
     assert np.abs(probabilities("pair-cpu") - mean).max() < 1e-6
+
+
+def test_an_ensemble_of_a_member_that_cannot_predict_is_left_out(toy, folder, monkeypatch):
+    def damaged(self, faces, run_ids, batch_size=64):
+        raise WeightsError("The weights are damaged.")
+
+    original = Predictor.predict
+    monkeypatch.setattr(Predictor, "predict", lambda self, faces, run_ids, *rest: (
+        damaged if NETWORK in run_ids else original)(self, faces, run_ids, *rest))  # fmt: skip
+    result = run(toy, folder)
+    assert NETWORK not in result.reports
+    assert result.left_out == {
+        NETWORK: "The weights are damaged.",
+        "pair-cpu": f"Its member {NETWORK!r} could not predict.",
+    }
+
+
+def test_a_key_error_is_no_missing_member(toy, folder, monkeypatch):
+    def broken(self, digests):
+        raise KeyError("sha1")
+
+    monkeypatch.setattr(PredictionCache, "probabilities", broken)
+    with pytest.raises(KeyError, match="sha1"):
+        run(toy, folder)
 
 
 def test_damaged_pictures_are_listed_and_unlabelled_ones_kept(toy, folder):
