@@ -220,7 +220,7 @@ def predict_set(
             else:
                 cache = PredictionCache(benchmark, run_id, _model_key(origin, info))
                 steps = _predict_missing(predictor, run_id, dataset, digests, cache)
-                for _ in progress.wrap(steps, len(digests), f"predicting with {info.title}"):
+                for _ in progress.work(steps, len(digests), f"predicting with {info.title}"):
                     pass
                 cache.merge()
                 probabilities = cache.probabilities(digests)
@@ -256,7 +256,7 @@ def _predict_on_cluster(
     job = PredictSetJob(origin.root.absolute(), dataset.folder.absolute(), FORWARD, device)
     steps = predict_set_on_ray(caches, digests, job, BATCH, options.workers)
     total = sum(len(cache.missing(digests)) for cache in caches.values())
-    for _ in progress.wrap(steps, total, "predicting on the cluster"):
+    for _ in progress.work(steps, total, "predicting on the cluster"):
         pass
 
 
@@ -328,7 +328,7 @@ def _find_faces(
         SampleFormat(info.side, info.colour), info.framing, options.cropped, options.all_faces
     )
     detector = None if options.cropped else CenterFaceDetector()
-    return find_set_faces(pictures, face_options, detector, benchmark.cache_dir, progress.wrap)
+    return find_set_faces(pictures, face_options, detector, benchmark.cache_dir, progress.work)
 
 
 def _labelled(pictures: PictureSet) -> PictureSet:

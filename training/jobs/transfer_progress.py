@@ -52,13 +52,20 @@ class TransferProgressFile:
         """Sets the work to come: finding faces counts as much as one network."""
         self._total = pictures * (networks + 1)
 
+    def work(self, items: Iterable[Any], length: int, title: str) -> Iterator[Any]:
+        """Yields items of the planned work, and reports progress as `wrap` does."""
+        for item in self.wrap(items, length, title):
+            yield item
+            self._done += 1
+
     def wrap(self, items: Iterable[Any], length: int, title: str) -> Iterator[Any]:
-        """Yields the items and reports progress; see `fer_core.data.progress.Progress`."""
+        """Yields items that are not planned work, and reports progress.
+
+        See `fer_core.data.progress.Progress`.
+        """
         self._write(title, 0, length)
-        counts = title.startswith(("finding", "predicting"))
         for index, item in enumerate(self._shown(items, length, title), start=1):
             yield item
-            self._done += counts
             if time.monotonic() - self._written >= _EVERY:
                 self._write(title, index, length)
 
