@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 _READER_OPTIONS = (
     "votes", "labels", "codes", "any_classes", "annotation", "image", "label", "split_column",
-    "group",
+    "group", "pattern",
 )  # fmt: skip
 
 
@@ -99,6 +99,14 @@ def prepare(
         typer.Option(
             help="Column of persons or videos, each in one split.",
             show_default="person, subject, video ...",
+        ),
+    ] = None,
+    pattern: Annotated[
+        str | None,
+        typer.Option(
+            help="Regular expression over the paths of pictures whose groups are the person, "
+            r"label or split, such as '(?P<person>s\d+)_(?P<label>[a-z]+)'.",
+            show_default="names of published datasets",
         ),
     ] = None,
     limit: Annotated[

@@ -3,6 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
@@ -254,6 +255,54 @@ def find_tables(
         if named or _label(table, columns, ask=False) is not None:
             tables.append(table)
     return tables
+
+
+def _read_quietly(tree: FileTree, name: str, index: PictureIndex) -> AnnotationTable | None:
+    with suppress(DataError):  # its labels are not wanted
+        return read_annotations(tree, name, None, index)
+    return None
+
+
+@dataclass(frozen=True)
+class RowFacts:
+    """Splits and persons in the tables of a tree, by picture, and the tables that gave them."""
+
+    splits: Mapping[str, Split]
+    split_tables: Sequence[str]
+    groups: Mapping[str, str]
+    group_tables: Sequence[str]
+
+
+def row_facts(tree: FileTree, *, with_splits: bool) -> RowFacts:
+    """Reads persons, and splits on request, from the tables of a tree, with labels or without.
+
+    A picture to which two rows give different splits has none.
+    """
+    index = PictureIndex(tree)
+    splits: dict[str, set[Split]] = {}
+    groups: dict[str, str] = {}
+    split_tables, group_tables = [], []
+    for name in _candidates(tree):
+        table = _read_quietly(tree, name, index)
+        if table is None or not table.header:
+            continue
+        others = table.rows.drop(columns=table.image)
+        split = split_column(others, None, name) if with_splits else None
+        group = group_column(others, None, name, (split,))
+        if split is None and group is None:
+            continue
+        given = _splits(table.rows[split], name) if split else {}
+        found = index.find_all(list(table.rows[table.image]), table.folder, [None] * len(others))
+        for number, picture in enumerate(found):
+            row = others.iloc[number]
+            if picture and split and (known := given.get(row[split])):
+                splits.setdefault(picture, set()).add(known)
+            if picture and group and not is_unlabelled(row[group]):
+                groups.setdefault(picture, str(row[group]))
+        split_tables += [name] * (split is not None)
+        group_tables += [name] * (group is not None)
+    single = {picture: next(iter(of)) for picture, of in splits.items() if len(of) == 1}
+    return RowFacts(single, split_tables, groups, group_tables)
 
 
 def _names_a_picture(table: AnnotationTable, index: PictureIndex) -> bool:

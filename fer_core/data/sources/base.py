@@ -23,6 +23,7 @@ Format = Literal[
     "ckplus",
     "kdef",
     "jaffe",
+    "named",
     "human-emotions",
     "folder",
     "list",

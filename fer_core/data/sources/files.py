@@ -97,6 +97,11 @@ class ImageFiles:
         """Returns the files and skipped items, in the order of their keys."""
         return self._items
 
+    def replace_files(self, files: Iterable[ImageFile]) -> None:
+        """Replaces the files, such as by files with persons; skipped items stay."""
+        skipped = [item for item in self._items if isinstance(item, Skipped)]
+        self._items = sorted([*files, *skipped], key=lambda item: item.key)
+
     def entries(self) -> Iterator[SampleEntry | Skipped]:
         """Yields the metadata of the images without reading them."""
         for item in self._items:

@@ -2,18 +2,15 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import ClassVar
 
 from fer_core.data.picture_files import readable_suffixes
-from fer_core.data.sources.base import Origin, Split
+from fer_core.data.sources.base import Origin
 from fer_core.data.sources.class_folders import ClassFolders, choose_class_folders
 from fer_core.data.sources.class_names import ClassNames, code_of, emotion_of
 from fer_core.data.sources.files import ImageFile, ImageFiles, is_image, need_tree
-from fer_core.data.sources.split_lists import SplitLists, read_split_lists
 from fer_core.data.sources.split_names import split_of
-from fer_core.data.sources.subjects import NAMINGS, naming_of
 from fer_core.data.sources.tree import FileTree, printable
 from fer_core.errors import DataError
 
@@ -32,7 +29,7 @@ class FolderSource(ImageFiles):
     Class names are made canonical (`Anger` is `angry`) and mapped; folders with the same resulting
     name are merged. Names beginning with a dot or two underscores (`__MACOSX`) are ignored. Links
     that point outside the folder are listed as skipped. A sample's key is its path below the parent
-    of the class or split folders. Persons in file names (CK+, KDEF, JAFFE) are groups.
+    of the class or split folders.
 
     Args:
         location: The folder or archive, or a parent of it.
@@ -67,7 +64,6 @@ class FolderSource(ImageFiles):
         tree = need_tree(location, LAYOUT)
         self._title = tree.title
         classes, notes = choose_class_folders(tree, LAYOUT)
-        lists = SplitLists() if _has_splits(classes) else read_split_lists(tree)
         _check_folders(tree, classes, mapping or {})
         notes += _note_other_files(tree, classes)
         tree = tree.below(classes.root)
@@ -85,10 +81,10 @@ class FolderSource(ImageFiles):
         reading = names.read(counts, str(location if isinstance(location, Path) else tree.shown))
         self.left_out: Counter[str] = Counter(reading.left_out(counts))
         self.notes = [*notes, *reading.notes]
-        files = _files(classes, reading.labels, lists.splits)
+        files = _files(classes, reading.labels)
         _check_classes(tree.shown, files)
-        files = self._of_lists(files, lists)
-        super().__init__(tree, [*self._describe(self._with_persons(files)), *tree.skipped])
+        self._note_persons(files)
+        super().__init__(tree, [*self._describe(files), *tree.skipped])
 
     @property
     def origin(self) -> Origin:
@@ -100,40 +96,14 @@ class FolderSource(ImageFiles):
             reference="",
         )
 
-    def _of_lists(self, files: list[ImageFile], lists: SplitLists) -> list[ImageFile]:
-        """Leaves out the images that no list of a split names, if there are such lists."""
-        if not lists.splits:
-            return files
-        shown = ", ".join(lists.lists[:4])
-        self.notes.append(f"The splits are read from {shown}.")
-        listed = [file for file in files if file.split is not None]
-        if unlisted := len(files) - len(listed):
-            self.left_out[f"in no list of a split ({shown})"] += unlisted
-        return listed
-
-    def _with_persons(self, files: list[ImageFile]) -> list[ImageFile]:
-        """Groups the images by the persons in folder or file names."""
+    def _note_persons(self, files: list[ImageFile]) -> None:
+        """Notes the persons in folder names."""
         if folders := {file.group for file in files if file.group}:
             shown = ", ".join(sorted(folders)[:3])
             self.notes.append(
                 f"The {len(folders)} folders inside or above the class folders ({shown}, ...) are "
                 "taken for persons: groups that splits do not divide."
             )
-            return files
-        stems = [PurePosixPath(file.name).stem for file in files]
-        naming = naming_of(stems)
-        if naming is None:
-            return files
-        named = [NAMINGS[naming](stem) for stem in stems]
-        persons = {name.group for name in named if name}
-        self.notes.append(
-            f"Files are named as in {naming}: {len(persons)} persons are groups that splits do "
-            "not divide."
-        )
-        return [
-            replace(file, group=name.group, extras=name.extras) if name else file
-            for file, name in zip(files, named, strict=True)
-        ]
 
     def _describe(self, files: list[ImageFile]) -> Iterable[ImageFile]:
         """Completes the metadata of the files with that of the dataset's file names."""
@@ -156,20 +126,14 @@ def _note_other_files(tree: FileTree, classes: ClassFolders) -> list[str]:
     ]
 
 
-def _has_splits(classes: ClassFolders) -> bool:
-    return any(folder.split is not None for folder in classes.folders)
-
-
-def _files(
-    classes: ClassFolders, labels: Mapping[str, str], splits: Mapping[str, Split]
-) -> list[ImageFile]:
+def _files(classes: ClassFolders, labels: Mapping[str, str]) -> list[ImageFile]:
     start = len(classes.root) + 1 if classes.root else 0
     return [
         ImageFile(
             name[start:],
             printable(name[start:]),
             labels[folder.name],
-            folder.split or splits.get(name),
+            folder.split,
             group=folder.group,
         )
         for folder in classes.folders

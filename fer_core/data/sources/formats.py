@@ -1,5 +1,6 @@
 """All formats by name, with their readers."""
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
@@ -21,14 +22,16 @@ from fer_core.data.sources.arrays import ArraysSource
 from fer_core.data.sources.base import FORMATS, SYNTHETIC, Source
 from fer_core.data.sources.ckplus import CkPlusSource
 from fer_core.data.sources.class_names import ClassNames
+from fer_core.data.sources.completion import complete
 from fer_core.data.sources.expw import ExpwSource
 from fer_core.data.sources.fer2013 import Fer2013Source
 from fer_core.data.sources.fer2013_folder import Fer2013FolderSource
 from fer_core.data.sources.ferplus_folder import FerPlusFolderSource
+from fer_core.data.sources.files import ImageFiles
 from fer_core.data.sources.folder import FolderSource
 from fer_core.data.sources.huggingface import HuggingFaceSource, is_saved_dataset
 from fer_core.data.sources.human_emotions import HumanEmotionsSource
-from fer_core.data.sources.named_files import NamedFilesSource
+from fer_core.data.sources.named_files import NamedFilesSource, path_pattern
 from fer_core.data.sources.options import AnyReaderOptions, ReaderOptions, readers_of
 from fer_core.data.sources.pixels import PixelFile, find_pixel_tables
 from fer_core.data.sources.rafdb import RafDbFolderSource, RafDbSource, find_rafdb_lists
@@ -84,6 +87,11 @@ class _Request:
         )
 
     @property
+    def pattern(self) -> re.Pattern[str] | None:
+        text = getattr(self.options, "pattern", None)
+        return None if text is None else path_pattern(text)
+
+    @property
     def tree_location(self) -> Location:
         return self.location or locate(self.path)
 
@@ -133,7 +141,7 @@ def open_dataset(
         location = locate(path)
     else:
         location = locate(path)
-        recognition = recognise_location(location, columns, set_options.get("annotation"))
+        recognition = _recognised(location, columns, set_options)
     request = _Request(
         path,
         location,
@@ -143,8 +151,18 @@ def open_dataset(
         form is not None,
     )
     reader = _OPENERS[recognition.form](request)
+    if isinstance(reader, ImageFiles):
+        in_folder = location is not None and location.file is None
+        complete(reader, location.tree if in_folder and location else reader.tree, request.pattern)
     notes = (*getattr(reader, "notes", ()), *recognition.notes)
     return OpenedSource(reader, recognition.form, recognition.reason, notes)
+
+
+def _recognised(location: Location, columns: Columns, options: Mapping[str, Any]) -> Recognition:
+    pattern = options.get("pattern")
+    if pattern is not None and "label" in path_pattern(pattern).groupindex:
+        return Recognition("named", "--pattern gives the labels")
+    return recognise_location(location, columns, options.get("annotation"))
 
 
 def _columns(options: Mapping[str, Any]) -> Columns:
@@ -291,6 +309,9 @@ _OPENERS: Mapping[str, Callable[[_Request], Source]] = {
     "ckplus": lambda request: CkPlusSource(request.tree_location.tree, request.names),
     "kdef": lambda request: NamedFilesSource(request.tree_location.tree, "KDEF", request.names),
     "jaffe": lambda request: NamedFilesSource(request.tree_location.tree, "JAFFE", request.names),
+    "named": lambda request: NamedFilesSource(
+        request.tree_location.tree, request.pattern, request.names
+    ),
     "human-emotions": lambda request: HumanEmotionsSource(
         request.tree_location.tree, **_folder_options(request)
     ),

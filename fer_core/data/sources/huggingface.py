@@ -40,6 +40,7 @@ from fer_core.data.sources.tables import (
     split_column,
     text_of,
     usual_columns,
+    with_split_of_flags,
 )
 from fer_core.data.sources.tree import FileTree, file_stat, file_tree, is_archive, open_tree
 from fer_core.errors import DataError, ImageError
@@ -258,7 +259,9 @@ def _read_facts(parts: Sequence[_Rows], names: Sequence[str], columns: Columns) 
             f"{where} has no label column; its columns are {', '.join(names) or 'pictures only'}. "
             "Name it with --label."
         )
-    table = pd.DataFrame([row for rows in parts for row in rows.read(simple, label)])
+    table = with_split_of_flags(
+        pd.DataFrame([row for rows in parts for row in rows.read(simple, label)])
+    )
     split = split_column(table, columns.split_column, where)
     group = group_column(table, columns.group, where, (label, split))
     extras = extra_columns(table, (label, split))

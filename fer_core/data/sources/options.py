@@ -18,6 +18,13 @@ class ReaderOptions(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+class _Paths(ReaderOptions):
+    pattern: str | None = Field(
+        default=None,
+        description="regular expression over paths with the groups person, label or split",
+    )
+
+
 class _Classes(ReaderOptions):
     codes: Codes | None = Field(default=None, description="what class numbers mean")
     any_classes: bool = Field(default=False, description="take classes that name no emotion")
@@ -32,7 +39,7 @@ class _Table(_Classes):
     )
 
 
-class Fer2013Options(_Table):
+class Fer2013Options(_Table, _Paths):
     """FER2013, as csv or folders, and datasets in its layout."""
 
     format: Literal["fer2013"]
@@ -46,7 +53,7 @@ class FerPlusOptions(ReaderOptions):
     format: Literal["ferplus"]
 
 
-class AffectNetOptions(_Table):
+class AffectNetOptions(_Table, _Paths):
     """AffectNet in any of its forms."""
 
     format: Literal["affectnet"]
@@ -55,7 +62,7 @@ class AffectNetOptions(_Table):
     )
 
 
-class RafDbOptions(_Table):
+class RafDbOptions(_Table, _Paths):
     """RAF-DB, as list or folders."""
 
     format: Literal["rafdb"]
@@ -70,13 +77,13 @@ class ExpwOptions(_Classes):
     format: Literal["expw"]
 
 
-class NamedFilesOptions(_Classes):
-    """KDEF, JAFFE and CK+."""
+class NamedFilesOptions(_Classes, _Paths):
+    """Files whose names hold the labels, and CK+."""
 
-    format: Literal["kdef", "jaffe", "ckplus"]
+    format: Literal["kdef", "jaffe", "ckplus", "named"]
 
 
-class FolderOptions(_Table):
+class FolderOptions(_Table, _Paths):
     """Class folders."""
 
     format: Literal["folder", "human-emotions"]
@@ -85,7 +92,7 @@ class FolderOptions(_Table):
     )
 
 
-class ListOptions(_Table):
+class ListOptions(_Table, _Paths):
     """Tables and lists beside pictures."""
 
     format: Literal["list"]
@@ -94,7 +101,7 @@ class ListOptions(_Table):
     )
 
 
-class YoloOptions(_Classes):
+class YoloOptions(_Classes, _Paths):
     """Detection labels."""
 
     format: Literal["yolo"]

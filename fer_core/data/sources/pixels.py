@@ -33,6 +33,7 @@ from fer_core.data.sources.tables import (
     plain,
     split_column,
     text_of,
+    with_split_of_flags,
 )
 from fer_core.data.sources.tree import FileTree, file_tree, open_tree
 from fer_core.errors import DataError, ImageError
@@ -308,6 +309,7 @@ def read_pixel_table(file: PixelFile, columns: Columns) -> PixelTable:
         raise DataError(_no_pixels(file))
     others = [name for name in form.columns if name != form.pixels]
     table = pd.concat(list(form.chunks(file, others)), ignore_index=True)
+    table = with_split_of_flags(table)
     label = label_column(table, columns.label, file.name)
     if label is None:
         raise DataError(

@@ -23,6 +23,7 @@ from fer_core.data.sources.fer2013_folder import is_fer2013_name
 from fer_core.data.sources.ferplus_folder import find_vote_lists
 from fer_core.data.sources.files import is_image
 from fer_core.data.sources.huggingface import is_saved_dataset
+from fer_core.data.sources.named_files import NAMED
 from fer_core.data.sources.parquet_files import Content, content_of
 from fer_core.data.sources.pixels import find_pixel_tables
 from fer_core.data.sources.rafdb import find_rafdb_lists, is_rafdb_name
@@ -286,8 +287,9 @@ def _recognise_pictures(tree: FileTree, columns: Columns, annotation: str | None
         return Recognition(form, f"the files are named as in {form}, {example} for one", notes)
     naming = naming_of([PurePosixPath(name).stem for name in pictures])
     emotions = any(emotion_of(name) for matches in folders for name in matches.counts)
-    if naming in ("KDEF", "JAFFE") and not emotions:
-        return Recognition(naming.lower(), f"the files are named as in {naming}", notes)
+    if naming in NAMED and not emotions:
+        own = naming.lower() if naming in ("KDEF", "JAFFE") else "named"
+        return Recognition(own, f"the files are named as in {naming}", notes)
     if not folders and not tables:
         ask_for_labels(tree, columns)
     return Recognition("folder", "there are folders of images", notes)

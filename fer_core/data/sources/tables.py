@@ -41,6 +41,13 @@ RECORDING_COLUMNS = (
 )  # fmt: skip
 """Usual column names, in lower case without blanks and punctuation."""
 
+_PERSON_WORDS = frozenset(
+    {"person", "subject", "subj", "identity", "actor", "actress", "participant", "speaker"}
+    | {"performer", "individual", "volunteer", "patient", "poser"}
+)
+_ID_WORDS = frozenset({"id", "no", "nr", "num", "number", "name", "code", "index", "key"})
+"""Words in names of columns: of persons, and beside them."""
+
 _FEWEST = 10  # recordings; in a table of less than 30 rows a third of them
 _MOST_BYTES = 2**30
 
@@ -171,6 +178,40 @@ def split_column(table: pd.DataFrame, name: str | None, where: str) -> str | Non
     return next((column for column in columns if _are_splits(table[column])), None)
 
 
+def with_split_of_flags(table: pd.DataFrame) -> pd.DataFrame:
+    """Adds a column of splits to a table with a column of 0 and 1 for splits: `is_train`.
+
+    A single column of train tells train and test apart. Rows with no flag, or with several, have no
+    split.
+    """
+    flags = {column: split for column in table.columns if (split := _flag_of(str(column)))}
+    flags = {column: split for column, split in flags.items() if _are_flags(table[column])}
+    splits = list(flags.values())
+    if not flags or len(set(splits)) < len(splits) or "split" in map(plain, table.columns):
+        return table
+    chosen = pd.DataFrame({split: _is_one(table[column]) for column, split in flags.items()})
+    if splits == ["train"]:
+        chosen["test"] = ~chosen["train"]
+    if len(chosen.columns) < 2:
+        return table
+    one = chosen.idxmax(axis=1).where(chosen.sum(axis=1) == 1, "")
+    return table.drop(columns=list(flags)).assign(split=one)
+
+
+def _flag_of(column: str) -> str | None:
+    """Returns the split that a column of flags names: `is_train`, `isTest`, `in_train`, `val`."""
+    return split_of(re.sub(r"^(is|in)[_ ]?", "", column.strip(), flags=re.IGNORECASE))
+
+
+def _are_flags(values: "pd.Series[Any]") -> bool:
+    texts = set(values.astype(str).str.strip().str.lower())
+    return texts <= {*_ZERO, *_ONE} and len(texts) > 1
+
+
+def _is_one(values: "pd.Series[Any]") -> "pd.Series[bool]":
+    return values.astype(str).str.strip().str.lower().isin(_ONE)
+
+
 def _are_splits(values: "pd.Series[str]") -> bool:
     names = [name for name in values.unique() if not is_unlabelled(name)]
     if not 2 <= len(names) <= MOST_SPLIT_NAMES:
@@ -196,7 +237,7 @@ def group_column(
     columns = list(table.columns)
     if name is not None:
         return named_column(columns, name, "group", where)
-    if persons := usual_columns(columns, PERSON_COLUMNS):
+    if persons := [*usual_columns(columns, PERSON_COLUMNS), *filter(_names_person, columns)]:
         return persons[0]
     free = [column for column in columns if column not in set(used)]
     for column in usual_columns(free, RECORDING_COLUMNS):
@@ -204,6 +245,13 @@ def group_column(
         if values.duplicated().any() and values.nunique() >= min(_FEWEST, len(values) // 3):
             return column
     return None
+
+
+def _names_person(column: object) -> bool:
+    """Whether a column's name is a word for a person, such as `speaker` or `Subject No.`."""
+    apart = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", str(column)).lower()
+    words = set(re.findall(r"[a-z]+", apart)) - _ID_WORDS
+    return len(words) == 1 and words <= _PERSON_WORDS
 
 
 def group_notes(group: str | None, name: str | None) -> list[str]:
@@ -332,7 +380,7 @@ def read_annotations(
     rows, header, bad_lines = _read_cells(tree, name)
     if rows is None or rows.empty:
         return None
-    rows = _without_one_hot(rows) if header else rows
+    rows = with_split_of_flags(_without_one_hot(rows)) if header else rows
     column = (
         named_column(list(rows.columns), image, "image", name)
         if image is not None
@@ -425,7 +473,7 @@ def _cells(
             skipinitialspace=True,
             engine="python" if len(separator) > 1 else "c",
             on_bad_lines=bad_lines,
-        )
+        ).fillna("")  # of lines with too few fields
 
 
 def _read(text: str, separator: str, *, header: bool) -> tuple[pd.DataFrame | None, int]:

@@ -10,6 +10,7 @@ from fer_core.data import imaging
 from fer_core.data.sources.base import Sample, Skipped
 from fer_core.data.sources.files import COLOUR_SAMPLE
 from fer_core.data.sources.folder import FolderSource
+from fer_core.data.sources.formats import open_source
 from fer_core.errors import DataError
 from tests.support.helpers import noise, write_images
 
@@ -425,7 +426,8 @@ def test_lists_of_splits_beside_class_folders_are_read(tmp_path: Path) -> None:
     two_classes(tmp_path)
     (tmp_path / "train.txt").write_text("happy/000.png\nsad/000.png\n")
     (tmp_path / "test.txt").write_text("happy/001.png\n")
-    source = FolderSource(tmp_path)
+    source = open_source(str(tmp_path))
+    assert isinstance(source, FolderSource)
     assert {item.key: item.split for item in only_samples(source)} == {
         "happy/000.png": "train",
         "happy/001.png": "test",

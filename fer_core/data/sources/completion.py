@@ -1,0 +1,207 @@
+"""Completes the splits and persons of image files by other tables, lists, and the files' names.
+
+Persons in two splits are the leak that no comparison of images finds, so every place that names
+them is looked at: a pattern of the user, tables beside the labels, published ways to name files,
+and folders or beginnings of names such as `p01`.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import PurePosixPath
+
+from fer_core.data.sources.annotated import row_facts
+from fer_core.data.sources.base import Split
+from fer_core.data.sources.files import ImageFile, ImageFiles
+from fer_core.data.sources.named_files import by_pattern
+from fer_core.data.sources.split_lists import read_split_lists
+from fer_core.data.sources.split_names import require_known
+from fer_core.data.sources.subjects import NAMINGS, namings_in
+from fer_core.data.sources.tree import FileTree
+from fer_core.errors import DataError
+
+_PERSON = re.compile(
+    r"(?:p|s|f|m|w|sn|id|sub|subj|subject|person|participant|actor|speaker|user)[-_ ]?\d+",
+    re.IGNORECASE,
+)
+"""A folder or the beginning of a name that is a person: a letter or word, and a number."""
+
+_FEWEST_PERSONS = 3
+
+_Files = list[ImageFile]
+_Of = Callable[[ImageFile], str | None]
+
+
+def complete(reader: ImageFiles, tree: FileTree, pattern: re.Pattern[str] | None = None) -> None:
+    """Completes the files of a reader, and its notes.
+
+    Args:
+        reader: The reader; its files without a split or person are completed.
+        tree: The whole dataset; the reader's tree may be a folder of it.
+        pattern: The user's pattern over paths.
+
+    Raises:
+        DataError: If the pattern fits no file, or two lists give different splits to a picture.
+    """
+    files = [item for item in reader.listed() if isinstance(item, ImageFile)]
+    start = reader.tree.prefix.removeprefix(tree.prefix)
+    completed, notes = files, list[str]()
+    if pattern is not None:
+        completed, notes = _by_pattern(completed, pattern, start)
+    completed, more = _by_tables(completed, tree, start)
+    notes += more
+    if not any(file.split for file in completed):
+        completed, more = _by_lists(completed, tree, start, reader.left_out)
+        notes += more
+    if not any(file.group for file in completed):
+        completed, more = _by_names(completed, start)
+        notes += more
+    if completed is not files:
+        reader.replace_files(completed)
+        reader.notes += notes
+
+
+def _by_pattern(files: _Files, pattern: re.Pattern[str], start: str) -> tuple[_Files, list[str]]:
+    read = [by_pattern(pattern, start + file.name) for file in files]
+    if not any(read):
+        example = f"{start}{files[0].name}" if files else "no picture"
+        raise DataError(
+            f"--pattern {pattern.pattern!r} fits no picture, {example} for one. Correct it."
+        )
+    names = dict.fromkeys(named.split for named in read if named and named.split)
+    splits = require_known(names, "--pattern")
+    completed = [
+        replace(
+            file,
+            group=named.group or file.group,
+            split=splits.get(str(named.split), file.split),
+            extras={**file.extras, **named.extras},
+        )
+        if named
+        else file
+        for file, named in zip(files, read, strict=True)
+    ]
+    persons = {named.group for named in read if named and named.group}
+    other = sum(named is None for named in read)
+    shown = f"{len(persons)} persons by --pattern are groups that splits do not divide"
+    return completed, [f"{shown}; {other:,} pictures do not fit it." if other else f"{shown}."]
+
+
+def _by_tables(files: _Files, tree: FileTree, start: str) -> tuple[_Files, list[str]]:
+    """Takes missing splits and persons from tables that list pictures without labels."""
+    need_split = not any(file.split for file in files)
+    need_group = not any(file.group for file in files)
+    if not (need_split or need_group):
+        return files, []
+    facts = row_facts(tree, with_splits=need_split)
+    notes = []
+    if need_split and facts.splits:
+        files = _with_splits(files, facts.splits, start)
+        notes.append(f"The splits are read from {', '.join(facts.split_tables)}.")
+    if need_group and facts.groups:
+        files = [replace(file, group=facts.groups.get(start + file.name)) for file in files]
+        count = len({file.group for file in files} - {None})
+        notes.append(
+            f"{count} persons or recordings in {', '.join(facts.group_tables)} are groups that "
+            "splits do not divide."
+        )
+    return files, notes
+
+
+def _with_splits(files: _Files, splits: Mapping[str, Split], start: str) -> _Files:
+    return [replace(file, split=splits.get(start + file.name)) for file in files]
+
+
+def _by_lists(
+    files: _Files, tree: FileTree, start: str, left_out: Counter[str]
+) -> tuple[_Files, list[str]]:
+    """Takes the splits from lists; images that no list names are left out."""
+    lists = read_split_lists(tree)
+    completed = _with_splits(files, lists.splits, start)
+    listed = [file for file in completed if file.split is not None]
+    if not listed:
+        return files, []
+    shown = ", ".join(lists.lists[:4])
+    if unlisted := len(files) - len(listed):
+        left_out[f"in no list of a split ({shown})"] += unlisted
+    return listed, [f"The splits are read from {shown}."]
+
+
+def _by_names(files: _Files, start: str) -> tuple[_Files, list[str]]:
+    """Takes persons from names of files or folders."""
+    completed, notes = _by_naming(files)
+    if notes:
+        return completed, notes
+    for where, person in (("folders", _folder_of(files, start)), ("file names", _first_word)):
+        groups = [person(file) for file in files] if person else []
+        if not _are_persons(files, groups):
+            continue
+        persons = sorted({str(group) for group in groups})
+        shown = f"{', '.join(persons[:3])}, ..."
+        return (
+            [replace(file, group=group) for file, group in zip(files, groups, strict=True)],
+            [
+                f"{len(persons)} {where} ({shown}) are taken for persons: groups that splits do "
+                "not divide (--pattern names other parts of the path)."
+            ],
+        )
+    return files, []
+
+
+def _by_naming(files: _Files) -> tuple[_Files, list[str]]:
+    stems = [PurePosixPath(file.name).stem for file in files]
+    notes = []
+    for naming in namings_in(stems):
+        named = [NAMINGS[naming].read(stem) for stem in stems]
+        persons = {name.group for name in named if name}
+        if len(persons) < _FEWEST_PERSONS - 1:
+            continue
+        rest = sum(name is None for name in named)
+        others = f"; {rest:,} are named otherwise" if rest else ""
+        notes.append(
+            f"Files are named as in {naming}: {len(persons)} persons are groups that splits do "
+            f"not divide{others}."
+        )
+        files = [
+            replace(file, group=name.group, extras={**name.extras, **file.extras})
+            if name and file.group is None
+            else file
+            for file, name in zip(files, named, strict=True)
+        ]
+    return files, notes
+
+
+def _folder_of(files: Sequence[ImageFile], start: str) -> _Of | None:
+    """Returns which folder above a file is the person; None if no level of folders is."""
+    paths = [PurePosixPath(start + file.name).parts[:-1] for file in files]
+    for level in range(min(map(len, paths), default=0)):
+        if all(_PERSON.fullmatch(parts[level]) for parts in paths):
+            return lambda file: PurePosixPath(start + file.name).parts[level]
+    return None
+
+
+def _first_word(file: ImageFile) -> str | None:
+    word = re.split(r"[_. -]", PurePosixPath(file.name).stem)[0]
+    stem = PurePosixPath(file.name).stem
+    return word if word != stem and _PERSON.fullmatch(word) else None
+
+
+def _are_persons(files: Sequence[ImageFile], groups: Sequence[str | None]) -> bool:
+    """Whether words are persons: every file has one, and each person shows several classes.
+
+    Equal words in several splits of the dataset may be numbers of something else.
+    """
+    if not groups or None in groups:
+        return False
+    labels: dict[str, set[str | None]] = {}
+    splits: dict[str, set[str | None]] = {}
+    for file, group in zip(files, groups, strict=True):
+        labels.setdefault(str(group), set()).add(file.label)
+        splits.setdefault(str(group), set()).add(file.split)
+    several = sum(len(of_group) > 1 for of_group in labels.values())
+    return (
+        len(labels) >= _FEWEST_PERSONS
+        and 2 * several > len(labels)
+        and all(len(of_group) == 1 for of_group in splits.values())
+    )
