@@ -11,7 +11,7 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
-from fer_core.abilities import abilities_of, model_file
+from fer_core.abilities import abilities_of
 from fer_core.arrays import cached_arrays, write_arrays
 from fer_core.artifacts import BenchmarkDir, RunDir, write_table
 from fer_core.data.imaging import SampleFormat
@@ -27,6 +27,7 @@ from fer_core.evaluation.predictions import SplitPredictions
 from fer_core.evaluation.robustness import read_robustness, robustness_row, samples_hash
 from fer_core.provenance import now
 from fer_core.records import RunInfo
+from training.jobs.saved_predictions import weights_stamp
 
 
 def requested_runs(benchmark: BenchmarkDir, names: Sequence[str]) -> list[RunDir]:
@@ -212,11 +213,8 @@ def _is_measured(run: RunDir, info: RunInfo, pictures: SampledPictures) -> bool:
 
 def input_stamp(run: RunDir, pictures: SampledPictures) -> str:
     """Returns what cached predictions of a network depend on: the images and its weights."""
-    file = model_file(run, run.info())
-    weights = file.stat() if file.is_file() else None
     pixels = hashlib.sha256(np.ascontiguousarray(pictures.images).tobytes()).hexdigest()[:12]
-    stamp = f"{pictures.seed} {samples_hash(pictures.truth)} {pixels}"
-    return f"{stamp} {weights.st_size} {weights.st_mtime_ns}" if weights else stamp
+    return f"{pictures.seed} {samples_hash(pictures.truth)} {pixels} {weights_stamp(run)}"
 
 
 def _corrupted_predictions(

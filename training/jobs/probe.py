@@ -8,7 +8,6 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
-from fer_core.abilities import model_file
 from fer_core.artifacts import BenchmarkDir, RunDir, write_table
 from fer_core.data.image_changes import IMAGE_CHANGES
 from fer_core.data.imaging import SampleFormat
@@ -23,7 +22,7 @@ from fer_core.evaluation.robustness import samples_hash
 from fer_core.records import RunInfo
 from fer_core.synthetic.probe_design import ProbeFace, ProbeView
 from training.jobs.measure import SampledPictures, average_members, require_predicts
-from training.jobs.saved_predictions import SavedPredictions
+from training.jobs.saved_predictions import SavedPredictions, weights_stamp
 
 _REAL = "real "
 """Prefix of the names of sets of real pictures."""
@@ -151,10 +150,8 @@ def probe_run(
 
 
 def _stamp(run: RunDir, probe: PreparedProbe) -> str:
-    file = model_file(run, run.info())
-    weights = file.stat() if file.is_file() else None
-    stamp = f"{probe.drawn.design} {probe.real_hash} {list(IMAGE_CHANGES)}"
-    return f"{stamp} {weights.st_size} {weights.st_mtime_ns}" if weights else stamp
+    pictures = f"{probe.drawn.design} {probe.real_hash} {list(IMAGE_CHANGES)}"
+    return f"{pictures} {weights_stamp(run)}"
 
 
 def _is_probed(run: RunDir, info: RunInfo, probe: PreparedProbe) -> bool:

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from fer_core.abilities import model_file
 from fer_core.arrays import cached_arrays, write_arrays
 from fer_core.artifacts import RunDir
 from fer_core.data.imaging import SampleFormat
@@ -17,6 +18,15 @@ from fer_core.errors import ArtifactError
 
 ReadImages = Callable[[str], NDArray[np.uint8]]
 """Returns the pictures of a set: uint8, shape (N, H, W) or (N, H, W, 3)."""
+
+
+def weights_stamp(run: RunDir) -> str:
+    """Returns size and time of change of a network's weights; empty if they are missing."""
+    file = model_file(run, run.info())
+    if not file.is_file():
+        return ""
+    weights = file.stat()
+    return f"{weights.st_size} {weights.st_mtime_ns}"
 
 
 @dataclass(frozen=True)
