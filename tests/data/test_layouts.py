@@ -157,6 +157,16 @@ def beside_folders(*, moved: int) -> Callable[[Path], Path]:
     return write
 
 
+def numbered_inside(root: Path) -> Path:
+    """Folders of numbers inside the classes of train and test: persons, or clips."""
+    classes = [f"{label}/{number}" for label in ("happy", "sad") for number in (1, 2)]
+    return class_folders(root, classes, splits=("train", "test"))
+
+
+def persons_by_name(root: Path) -> Path:
+    return class_folders(root, [f"{p}/{e}" for p in ("anna", "bert") for e in ("angry", "sad")])
+
+
 def pixels_parquet(root: Path) -> Path:
     """FER2013's csv as a parquet file."""
     table = pd.read_csv(fer2013_csv(root / "a.csv", usages=None, columns=("emotion", "pixels")))
@@ -291,9 +301,34 @@ READ = [
     Read("persons inside the classes", lambda r: class_folders(
         r, ["happy/p01", "happy/p02", "sad/p01", "sad/p03"]), "folder",
         even(["happy", "sad"], (NO_SPLIT,), 4), groups=3, notes=("are taken for persons",)),
-    Read("numbered persons inside the classes of splits", lambda r: class_folders(
-        r, ["happy/1", "happy/2", "sad/1", "sad/2"], splits=("train", "test")), "folder",
-        even(["happy", "sad"], ("train", "test"), 4), groups=2),
+    Read("numbered persons inside the classes of splits", numbered_inside, "folder",
+         even(["happy", "sad"], ("train", "test"), 4), {"pattern": "(?P<person>[^/]+)/[^/]+$"},
+         groups=2, notes=("2 persons by --pattern",)),
+    Read("numbered clips inside the classes of splits", numbered_inside, "folder",
+         even(["happy", "sad"], ("train", "test"), 4), {"pattern": "^(?P<person>.+)/[^/]+$"},
+         groups=8),
+    Read("takes inside the classes of persons", lambda r: class_folders(
+        r / "subjects", ["001/happy/take0", "001/sad/take0", "002/happy/take0", "002/sad/take0"]),
+        "folder", even(["happy", "sad"], (NO_SPLIT,), 4), groups=2),
+    Read("clips inside the classes", lambda r: class_folders(
+        r, ["happy/clip1", "sad/clip1"], splits=("train", "test")), "folder",
+        even(["happy", "sad"], ("train", "test")), groups=4),
+    Read("persons below folders of conditions", lambda r: class_folders(
+        r, [f"{c}/{p}/{e}" for c in ("NI/Dark", "VL/Weak") for p in ("P001", "P002", "P003")
+            for e in ("Anger", "Fear")]), "folder", even(["angry", "fear"], (NO_SPLIT,), 12),
+        groups=3),
+    Read("persons above folders of views", lambda r: class_folders(
+        r, [f"{p}/front/{e}" for p in ("M003", "W011") for e in ("angry", "sad")]), "folder",
+        even(["angry", "sad"], (NO_SPLIT,), 4), groups=2),
+    Read("persons below splits", lambda r: class_folders(
+        r, [f"{p}/{e}" for p in ("train/p1", "train/p2", "test/p3") for e in ("angry", "sad")]),
+        "folder", {"angry": {"train": 4, "test": 2}, "sad": {"train": 4, "test": 2}}, groups=3),
+    Read("splits with further words", lambda r: class_folders(
+        r, ["angry", "sad"], splits=("Train_AFEW", "Val_Aligned_Faces_new")), "folder",
+        even(["angry", "sad"], ("train", "validation"))),
+    Read("persons by name above the classes", persons_by_name, "named",
+         even(["angry", "sad"], (NO_SPLIT,), 4),
+         {"pattern": "(?P<person>[^/]+)/(?P<label>[^/]+)/[^/]+$"}, groups=2),
     Read("splits inside the classes", lambda r: class_folders(
         r / "Dataset", ["train", "val", "test"], splits=["angry", "sad"]), "folder",
         even(["angry", "sad"])),
@@ -376,6 +411,10 @@ def competition(root: Path) -> Path:
 
 
 REFUSED = [
+    Refused("numbered folders inside the classes of splits", numbered_inside,
+            ("test/happy/1/", "'^(?P<person>.+)/[^/]+$'", "'(?P<person>[^/]+)/[^/]+$'")),
+    Refused("persons by name above the classes", persons_by_name,
+            ("2 datasets", "'(?P<person>[^/]+)/(?P<label>[^/]+)/[^/]+$'")),
     Refused("folders 0 to 6", lambda r: class_folders(r, numbers(0, 6), splits=TVT),
             ("--format fer2013", "--format affectnet", "--codes alphabetical", "--map-class 0=",
              "0 angry (6)", "0 neutral (6)")),

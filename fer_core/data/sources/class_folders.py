@@ -13,7 +13,7 @@ from typing import Literal
 from fer_core.data.sources.base import Split
 from fer_core.data.sources.class_names import code_of, emotion_of
 from fer_core.data.sources.files import is_image
-from fer_core.data.sources.split_names import require_known, split_of
+from fer_core.data.sources.split_names import require_known, split_of_folder
 from fer_core.data.sources.tree import ARCHIVES, FileTree
 from fer_core.errors import DataError
 
@@ -48,11 +48,13 @@ class ClassFolders:
         root: The folder that contains them or the split folders; empty for the tree itself.
         folders: The class folders.
         unsorted: Images outside class folders, by folder: in a split folder or the root.
+        above: The folders above the class folders, without those of splits.
     """
 
     root: str
     folders: Sequence[ClassFolder]
     unsorted: Mapping[str, int] = field(default_factory=dict)
+    above: tuple[str, ...] = ()
 
     @property
     def counts(self) -> Counter[str]:
@@ -87,18 +89,20 @@ def find_class_folders(tree: FileTree) -> list[ClassFolders]:
     deep = _inner_folders([PurePosixPath(folder).parts for folder in images_of])
     for folder, images in images_of.items():
         parts = PurePosixPath(folder).parts
-        splits = [split for part in parts if (split := split_of(part)) is not None]
-        names = [part for part in parts if split_of(part) is None]
+        splits = [split for part in parts if (split := split_of_folder(part)) is not None]
+        names = [part for part in parts if split_of_folder(part) is None]
         group = names.pop() if deep == "persons" else None
-        if not names or (deep is None and split_of(parts[-1]) is not None):
+        if group and _RECORDING.fullmatch(group):
+            group = folder  # equal names in other folders are other recordings
+        if not names or (deep is None and split_of_folder(parts[-1]) is not None):
             unsorted[folder] += len(images)
             continue
         split = splits[-1] if splits else None
         class_folder = ClassFolder(folder, names[-1], split, images, group)
         sets.setdefault(tuple(names[:-1]), []).append(class_folder)
     return [
-        ClassFolders(_common(folders), folders, _below(_common(folders), unsorted))
-        for folders in sets.values()
+        ClassFolders(_common(folders), folders, _below(_common(folders), unsorted), above)
+        for above, folders in sets.items()
     ]
 
 
@@ -116,7 +120,7 @@ def _inner_folders(folders: Sequence[tuple[str, ...]]) -> Literal["persons", "sp
         return None
     if len({_class_above(parts) for parts in folders}) < 2:
         return None
-    are_splits = [split_of(parts[-1]) is not None for parts in folders]
+    are_splits = [split_of_folder(parts[-1]) is not None for parts in folders]
     if all(are_splits):
         return "splits"
     names = {parts[-1] for parts in folders}
@@ -126,7 +130,7 @@ def _inner_folders(folders: Sequence[tuple[str, ...]]) -> Literal["persons", "sp
 
 def _class_above(parts: tuple[str, ...]) -> str | None:
     """Returns the emotion after which a parent folder is named, above split folders."""
-    names = [part for part in parts[:-1] if split_of(part) is None]
+    names = [part for part in parts[:-1] if split_of_folder(part) is None]
     return emotion_of(names[-1]) if names else None
 
 
@@ -145,7 +149,7 @@ def _common(folders: Sequence[ClassFolder]) -> str:
     for folder in folders:
         parts = PurePosixPath(folder.folder).parts
         above = parts[: len(parts) - 1 - parts[::-1].index(folder.name)]
-        first_split = next((n for n, part in enumerate(above) if split_of(part)), len(above))
+        first_split = next((n for n, part in enumerate(above) if split_of_folder(part)), len(above))
         tops.append(above[:first_split])
     common: list[str] = []
     for level in zip(*tops, strict=False):
@@ -180,8 +184,8 @@ def choose_class_folders(tree: FileTree, layout: str) -> tuple[ClassFolders, lis
         raise DataError(f"{tree.shown} holds {problem}.{inside} {layout}.")
     if len(candidates) > 1:
         _refuse_unknown_splits(tree, candidates)
-        found_in = {folders.root: _described(folders) for folders in candidates}
-        raise DataError(several(tree, found_in))
+        found_in = {"/".join(folders.above): _described(folders) for folders in candidates}
+        raise DataError(several(tree, found_in) + _if_persons(candidates))
     selected = candidates[0]
     notes = [
         f"Not read: {other.images:,} images below {other.root or tree.title}, in folders that name "
@@ -194,22 +198,35 @@ def choose_class_folders(tree: FileTree, layout: str) -> tuple[ClassFolders, lis
     return selected, notes
 
 
-_PERSON = re.compile(r"(p|s|f|m|id|sub|subj|subject|person|actor)[-_ ]?\d+|\d{2,}", re.IGNORECASE)
+_PERSON = re.compile(
+    r"(p|s|f|m|w|sn|id|sub|subj|subject|person|participant|actor)[-_ ]?\d+|\d{2,}", re.IGNORECASE
+)
+_RECORDING = re.compile(
+    r"(clip|video|vid|seq|sequence|take|trial|track|shot|scene|level)[-_ ]?\d+", re.IGNORECASE
+)
 
 
 def _of_persons(sets: list[ClassFolders]) -> list[ClassFolders]:
-    """Returns one set if each is the folder of a person (`P001/Anger`), else the sets."""
-    parents = {folders.root.rpartition("/")[0] for folders in sets}
-    persons = [PurePosixPath(folders.root).name for folders in sets]
-    if len(sets) < 2 or len(parents) > 1 or not all(map(_PERSON.fullmatch, persons)):
+    """Returns one set if each is below the folder of a person (`P001/Anger`), else the sets.
+
+    Folders of conditions may be above or below it: `NI/Strong/P001/Anger`, `M003/front/angry`.
+    """
+    depth = min((len(folders.above) for folders in sets), default=0)
+    levels = [{folders.above[level] for folders in sets} for level in range(depth)]
+    persons = [n for n, names in enumerate(levels) if len(names) > 1 and _are_persons(names)]
+    if not persons:
         return sets
     merged = [
-        replace(folder, group=person)
-        for folders, person in zip(sets, persons, strict=True)
+        replace(folder, group=folders.above[persons[0]])
+        for folders in sets
         for folder in folders.folders
     ]
     unsorted = {name: count for folders in sets for name, count in folders.unsorted.items()}
-    return [ClassFolders(parents.pop(), merged, unsorted)]
+    return [ClassFolders(_common(merged), merged, unsorted)]
+
+
+def _are_persons(names: set[str]) -> bool:
+    return all(_PERSON.fullmatch(name) for name in names)
 
 
 def several(tree: FileTree, candidates: Mapping[str, str]) -> str:
@@ -228,6 +245,17 @@ def several(tree: FileTree, candidates: Mapping[str, str]) -> str:
         f"{tree.shown} holds {len(candidates)} datasets:\n{listed}"
         f"{f'{chr(10)}  and {more} more' if more > 0 else ''}\n"
         "Give the path of one of them, or merge several with --plan."
+    )
+
+
+def _if_persons(sets: Sequence[ClassFolders]) -> str:
+    """Returns a further way out if the sets have classes in common: the folders may be persons."""
+    if not set.intersection(*(set(folders.counts) for folders in sets)):
+        return ""
+    between = "[^/]+/" * (min(len(folders.above) for folders in sets) - 1)
+    return (
+        " If their folders are persons of one dataset, pass --pattern "
+        f"'(?P<person>[^/]+)/{between}(?P<label>[^/]+)/[^/]+$'."
     )
 
 

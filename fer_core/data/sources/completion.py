@@ -57,6 +57,8 @@ def complete(reader: ImageFiles, tree: FileTree, pattern: re.Pattern[str] | None
     if not any(file.group for file in completed):
         completed, more = _by_names(completed, start)
         notes += more
+    if pattern is None:
+        _refuse_numbers_in_splits(completed, start)
     if completed is not files:
         reader.replace_files(completed)
         reader.notes += notes
@@ -86,6 +88,27 @@ def _by_pattern(files: _Files, pattern: re.Pattern[str], start: str) -> tuple[_F
     other = sum(named is None for named in read)
     shown = f"{len(persons)} persons by --pattern are groups that splits do not divide"
     return completed, [f"{shown}; {other:,} pictures do not fit it." if other else f"{shown}."]
+
+
+def _refuse_numbers_in_splits(files: _Files, start: str) -> None:
+    """Refuses folders such as `0001` inside classes that are in several splits.
+
+    They may be persons, or clips that are numbered in each folder anew.
+    """
+    splits: dict[str, set[Split | None]] = {}
+    for file in files:
+        if file.group is not None and file.group.isdecimal():
+            splits.setdefault(file.group, set()).add(file.split)
+    several = sorted(group for group, of_group in splits.items() if len(of_group) > 1)
+    inside = [f for f in files if f.group in several and f.group == PurePosixPath(f.name).parts[-2]]
+    if not inside:
+        return
+    raise DataError(
+        f"Folders of the same number are in several splits, that of {start}{inside[0].name} for "
+        "one. If they are clips that are numbered anew in each folder, pass --pattern "
+        "'^(?P<person>.+)/[^/]+$'. If they are persons, pass --pattern "
+        "'(?P<person>[^/]+)/[^/]+$': images of persons who are in test are left out of train."
+    )
 
 
 def _by_tables(files: _Files, tree: FileTree, start: str) -> tuple[_Files, list[str]]:

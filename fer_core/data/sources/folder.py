@@ -10,7 +10,7 @@ from fer_core.data.sources.base import Origin
 from fer_core.data.sources.class_folders import ClassFolders, choose_class_folders
 from fer_core.data.sources.class_names import ClassNames, code_of, emotion_of
 from fer_core.data.sources.files import ImageFile, ImageFiles, is_image, need_tree
-from fer_core.data.sources.split_names import split_of
+from fer_core.data.sources.split_names import split_of_folder
 from fer_core.data.sources.tree import FileTree, printable
 from fer_core.errors import DataError
 
@@ -166,7 +166,7 @@ def _check_folders(tree: FileTree, classes: ClassFolders, mapping: Mapping[str, 
                     "of it do not count). Add images or remove the folder, or pass "
                     f"`--map-class {name}=`."
                 )
-        elif parent == classes.root and split_of(name) and classes.folders[0].split:
+        elif parent == classes.root and split_of_folder(name) and classes.folders[0].split:
             raise DataError(f"{tree.shown}/{folder} holds no class folders. {LAYOUT}.")
 
 

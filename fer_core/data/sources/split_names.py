@@ -6,6 +6,7 @@ from functools import lru_cache
 from pathlib import PurePosixPath
 
 from fer_core.data.sources.base import Split
+from fer_core.data.sources.class_names import emotion_of
 from fer_core.errors import DataError
 
 _WORDS: dict[str, Split] = {
@@ -26,6 +27,9 @@ _WORDS: dict[str, Split] = {
     "private": "test",
 }
 """FER2013 calls its validation split PublicTest and its test split PrivateTest."""
+
+_FOLDER_WORDS = frozenset({"train", "training", "val", "valid", "validation", "test", "testing"})
+"""Words that make a folder a split even among others."""
 
 _FILLERS = re.compile(
     r"^(fer2013(plus)?|ferplus|fer|affectnet|rafdb|raf|expw|ckplus|ck|kdef|jaffe|sfew|caer|"
@@ -58,10 +62,24 @@ def split_in(name: str) -> Split | None:
     return known.pop() if len(known) == 1 else None
 
 
+@lru_cache(maxsize=4096)
+def split_of_folder(name: str) -> Split | None:
+    """Returns the split that a folder names, also as one word of several: `Train_AFEW` is train.
+
+    `test_happy` is a class of a split, and no split.
+    """
+    if (split := split_of(name)) is not None:
+        return split
+    words = [word for word in re.split(r"[^a-z]+", name.lower()) if word]
+    known = {_WORDS[word] for word in words if word in _FOLDER_WORDS}
+    others = [word for word in words if word not in _FOLDER_WORDS]
+    return known.pop() if len(known) == 1 and not any(map(emotion_of, others)) else None
+
+
 def split_of_path(name: str) -> Split | None:
     """Returns the split of a file's innermost split folder, if there is one."""
     parts = PurePosixPath(name).parts[:-1]
-    return next((split for part in reversed(parts) if (split := split_of(part))), None)
+    return next((split for part in reversed(parts) if (split := split_of_folder(part))), None)
 
 
 def require_known(names: Iterable[str], where: str) -> dict[str, Split]:
