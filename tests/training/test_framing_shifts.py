@@ -115,6 +115,21 @@ def test_a_retrained_run_is_measured_again(benchmark_copy, toy, predicted):
         measure_framing_shifts(run, toy.dataset, pictures, CPU, quiet, again=True)
 
 
+def test_a_run_that_is_retrained_meanwhile_is_not_measured(benchmark_copy, toy, monkeypatch):
+    run = benchmark_copy.run("resnet34-cpu-s0")
+    original = SavedPredictions.complete
+
+    def meanwhile(*values):
+        run.info().model_copy(update={"created": "2031-01-01T00:00:00+00:00"}).write(run.info_path)
+        return original(*values)
+
+    monkeypatch.setattr(SavedPredictions, "complete", meanwhile)
+    pictures = draw_splits(toy.dataset, 6, seed=0)
+    with pytest.raises(ArtifactError, match="was retrained during"):
+        measure_framing_shifts(run, toy.dataset, pictures, CPU, quiet)
+    assert not run.framing_path.exists()
+
+
 def test_the_command_prints_both_splits(benchmark_copy, toy, monkeypatch):
     monkeypatch.setattr(console, "width", 300)
     options = ["--artifacts", str(benchmark_copy.root.parent), "--data", str(toy.data)]

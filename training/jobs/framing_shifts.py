@@ -21,6 +21,7 @@ from training.jobs.measure import (
     average_members,
     input_stamp,
     require_measurable,
+    require_unchanged,
 )
 from training.jobs.saved_predictions import SavedPredictions
 
@@ -86,8 +87,7 @@ def measure_framing_shifts(
         predictions = pictures[split].predictions(probabilities)
         seed = pictures[split].seed
         rows.append(framing_row(shift.change, shift.amount, split, predictions, seed))
-    if run.info().created != info.created:
-        raise ArtifactError(f"{run.run_id} was retrained during the measurement. Measure it again.")
+    require_unchanged(run, info)
     write_table(run.framing_path, pd.DataFrame(rows).assign(run_created=info.created))
     return True
 

@@ -161,8 +161,7 @@ def measure_robustness(
             )
         ]
     )
-    if run.info().created != info.created:
-        raise ArtifactError(f"{run.run_id} was retrained during the measurement. Measure it again.")
+    require_unchanged(run, info)
     write_table(run.robustness_path, table.assign(run_created=info.created))
     return True
 
@@ -185,6 +184,16 @@ def require_measurable(run: RunDir, info: RunInfo, dataset: PreparedDataset) -> 
             f"A member of {run.run_id} was retrained or deleted after the ensemble was built. "
             "Train the ensemble again, then measure it."
         )
+
+
+def require_unchanged(run: RunDir, info: RunInfo) -> None:
+    """Checks that a run was not retrained since its `run.json` was read.
+
+    Raises:
+        ArtifactError: If it was.
+    """
+    if run.info().created != info.created:
+        raise ArtifactError(f"{run.run_id} was retrained during the measurement. Measure it again.")
 
 
 def average_members(members: Sequence[NDArray[np.float32]], info: RunInfo) -> NDArray[np.float32]:

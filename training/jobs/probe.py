@@ -21,7 +21,12 @@ from fer_core.evaluation.real_changes import SCHEMA_VERSION, change_row, read_re
 from fer_core.evaluation.robustness import samples_hash
 from fer_core.records import RunInfo
 from fer_core.synthetic.probe_design import ProbeFace, ProbeView
-from training.jobs.measure import SampledPictures, average_members, require_predicts
+from training.jobs.measure import (
+    SampledPictures,
+    average_members,
+    require_predicts,
+    require_unchanged,
+)
 from training.jobs.saved_predictions import SavedPredictions, weights_stamp
 
 _REAL = "real "
@@ -143,8 +148,7 @@ def probe_run(
         name: average_members([m[name].astype(np.float32) for m in members], info)
         for name in probe.names
     }
-    if run.info().created != info.created:
-        raise ArtifactError(f"{run.run_id} was retrained during the probe. Probe it again.")
+    require_unchanged(run, info)
     _write(run, info, probe, predictions)
     return True
 

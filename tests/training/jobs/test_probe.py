@@ -106,3 +106,18 @@ def test_another_split_and_a_run_without_a_model_are_refused(benchmark_copy, toy
     run.info().model_copy(update={"kind": "imported"}).write(run.info_path)
     with pytest.raises(ArtifactError, match="cannot be measured"):
         probe_run(run, PreparedProbe.prepare(benchmark_copy, None, 0, 0), CPU, silent)
+
+
+def test_a_run_that_is_retrained_meanwhile_is_not_probed(benchmark_copy, monkeypatch):
+    run = benchmark_copy.run("resnet34-cpu-s0")
+    original = SavedPredictions.complete
+
+    def meanwhile(*values):
+        run.info().model_copy(update={"created": "2031-01-01T00:00:00+00:00"}).write(run.info_path)
+        return original(*values)
+
+    monkeypatch.setattr(SavedPredictions, "complete", meanwhile)
+    probe = PreparedProbe.prepare(benchmark_copy, None, 0, 0)
+    with pytest.raises(ArtifactError, match="was retrained during"):
+        probe_run(run, probe, CPU, silent)
+    assert not run.probes_path.exists()
