@@ -169,7 +169,7 @@ def _heading(benchmark: Benchmark, row: pd.DataFrame) -> None:
     lines = [f"Split: {plain(str(sample['split']))}."]
     second = sample.get("second_label")
     if isinstance(second, str) and second and second != label:
-        lines.append(f"Second label: {plain(second)}.")
+        lines.append(f"Second label (second annotation): {plain(second)}.")
     votes = {name: int(sample[f"votes_{name}"]) for name in annotators.voted_classes(row)}
     if any(votes.values()):
         ordered = sorted(votes, key=lambda name: -votes[name])

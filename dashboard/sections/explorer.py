@@ -276,7 +276,7 @@ def statistics(benchmark: Benchmark, samples: pd.DataFrame) -> None:
     chart.show(
         dataset_figures.histogram(values, colours, titles[name], log),
         "histogram",
-        _STATISTIC_HELP[name],
+        f"Distribution by {'class' if by == 'label' else 'split'}. {_STATISTIC_HELP[name]}",
     )
     summary = pd.DataFrame(
         {

@@ -87,9 +87,9 @@ def card(training: Training, benchmark: str, colour: str) -> None:
             chart.show(
                 charts.trace_chart(training.trace, training.history, colour),
                 f"trace-{run_id}",
-                "Solid: training loss on augmented images, 20 points per epoch. Dotted: log loss "
-                "on validation images without augmentation. Compare the trends, not the levels, "
-                "because the two losses are on different scales.",
+                "Loss during training. Solid: training loss on augmented images, 20 points per "
+                "epoch. Dotted: log loss on validation images without augmentation. Compare the "
+                "trends, not the levels, because the two losses are on different scales.",
             )
 
 

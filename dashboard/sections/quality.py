@@ -306,9 +306,9 @@ def _label_noise(benchmark: Benchmark) -> None:
             ]
         ),
         "label-noise",
-        "Hollow: accuracy on all test images. Solid: without the images whose label is suspect. "
-        "The solid value is not a better estimate: models make similar errors, so a hard image can "
-        "look like a label error, and the remaining images are easier.",
+        "Test accuracy of each model. Hollow: on all images. Solid: without the images whose label "
+        "is suspect. The solid value is not a better estimate: models make similar errors, so a "
+        "hard image can look like a label error, and the remaining images are easier.",
     )
     table = pd.DataFrame(
         {
