@@ -23,7 +23,7 @@ from training.jobs.measure import (
     require_measurable,
     require_unchanged,
 )
-from training.jobs.saved_predictions import SavedPredictions
+from training.jobs.saved_predictions import SavedPredictions, saved_by_member
 
 Condition = tuple[str, FramingShift]
 """Split and framing."""
@@ -72,19 +72,16 @@ def measure_framing_shifts(
         drawn = pictures[split]
         return shift_framing(drawn.images, shift, seed=drawn.seed, keys=drawn.rows.tolist())
 
-    members = []
-    for name in info.members or (run.run_id,):
-        member = run.benchmark.run(name)
-        if again and name == run.run_id:
-            member.framing_cache_path.unlink(missing_ok=True)
-        saved = SavedPredictions(member, member.framing_cache_path, _stamp(member, pictures))
-        members.append(saved.complete(list(conditions), images, dataset.format, device, progress))
+    def saved_of(member: RunDir) -> SavedPredictions:
+        return SavedPredictions(member, member.framing_cache_path, _stamp(member, pictures))
+
+    members = [
+        saved.complete(list(conditions), images, dataset.format, device, progress)
+        for saved in saved_by_member(run, info, saved_of, again=again)
+    ]
     rows = []
     for key, (split, shift) in conditions.items():
-        probabilities = average_members(
-            [member[key].astype(np.float32) for member in members], info
-        )
-        predictions = pictures[split].predictions(probabilities)
+        predictions = pictures[split].predictions(average_members([m[key] for m in members], info))
         seed = pictures[split].seed
         rows.append(framing_row(shift.change, shift.amount, split, predictions, seed))
     require_unchanged(run, info)

@@ -12,14 +12,12 @@ import torch
 from numpy.typing import NDArray
 
 from fer_core.abilities import abilities_of
-from fer_core.arrays import cached_arrays, write_arrays
 from fer_core.artifacts import BenchmarkDir, RunDir, write_table
 from fer_core.data.imaging import SampleFormat
 from fer_core.data.prepared import PreparedDataset
 from fer_core.data.progress import Progress
-from fer_core.engine.classifiers import load_fastest
 from fer_core.engine.efficiency import device_title, measure_run
-from fer_core.engine.robustness import CONDITIONS, corrupted_probabilities
+from fer_core.engine.robustness import CONDITIONS, corrupted
 from fer_core.errors import ArtifactError, FerscopeError
 from fer_core.evaluation.efficiency import Efficiency, combined
 from fer_core.evaluation.ensemble import average_probabilities, members_changed
@@ -27,7 +25,7 @@ from fer_core.evaluation.predictions import SplitPredictions
 from fer_core.evaluation.robustness import read_robustness, robustness_row, samples_hash
 from fer_core.provenance import now
 from fer_core.records import RunInfo
-from training.jobs.saved_predictions import weights_stamp
+from training.jobs.saved_predictions import SavedPredictions, saved_by_member, weights_stamp
 
 
 def requested_runs(benchmark: BenchmarkDir, names: Sequence[str]) -> list[RunDir]:
@@ -123,6 +121,8 @@ def measure_robustness(
 ) -> bool:
     """Writes a run's `robustness.parquet`; an ensemble's comes from its members' predictions.
 
+    An interrupted measurement continues after the last finished condition.
+
     Args:
         run: A network's or an ensemble's run.
         dataset: The prepared dataset.
@@ -141,28 +141,25 @@ def measure_robustness(
     if not again and _is_measured(run, info, pictures):
         return False
     require_measurable(run, info, dataset)
-    names = info.members or (run.run_id,)
+    conditions = {f"{name} {severity}": (name, severity) for name, severity in CONDITIONS}
+
+    def images(key: str) -> NDArray[np.uint8]:
+        return corrupted(pictures.images, conditions[key], pictures.rows, pictures.seed)
+
+    def saved_of(member: RunDir) -> SavedPredictions:
+        stamp = input_stamp(member, pictures)
+        return SavedPredictions(member, member.corrupted_path, stamp, 128, np.float32)
+
     members = [
-        _corrupted_predictions(
-            run.benchmark.run(name),
-            dataset.format,
-            pictures,
-            device,
-            progress,
-            again=again and name == run.run_id,
-        )
-        for name in names
+        saved.complete(list(conditions), images, dataset.format, device, progress)
+        for saved in saved_by_member(run, info, saved_of, again=again)
     ]
-    table = pd.DataFrame(
-        [
-            robustness_row(name, severity, pictures.predictions(probabilities), pictures.seed)
-            for (name, severity), probabilities in zip(
-                CONDITIONS, average_members(members, info), strict=True
-            )
-        ]
-    )
+    rows = []
+    for key, (name, severity) in conditions.items():
+        predictions = pictures.predictions(average_members([m[key] for m in members], info))
+        rows.append(robustness_row(name, severity, predictions, pictures.seed))
     require_unchanged(run, info)
-    write_table(run.robustness_path, table.assign(run_created=info.created))
+    write_table(run.robustness_path, pd.DataFrame(rows).assign(run_created=info.created))
     return True
 
 
@@ -196,7 +193,7 @@ def require_unchanged(run: RunDir, info: RunInfo) -> None:
         raise ArtifactError(f"{run.run_id} was retrained during the measurement. Measure it again.")
 
 
-def average_members(members: Sequence[NDArray[np.float32]], info: RunInfo) -> NDArray[np.float32]:
+def average_members(members: Sequence[NDArray[np.floating]], info: RunInfo) -> NDArray[np.float32]:
     """Averages members' predictions as an ensemble does; a network's stay as they are.
 
     Args:
@@ -204,7 +201,7 @@ def average_members(members: Sequence[NDArray[np.float32]], info: RunInfo) -> ND
         info: Metadata of the run.
     """
     if info.kind != "ensemble":
-        return members[0]
+        return members[0].astype(np.float32)
     wide = [member.astype(np.float64) for member in members]
     return average_probabilities(wide, info.member_weights, info.logit_shift).astype(np.float32)
 
@@ -224,34 +221,6 @@ def input_stamp(run: RunDir, pictures: SampledPictures) -> str:
     """Returns what cached predictions of a network depend on: the images and its weights."""
     pixels = hashlib.sha256(np.ascontiguousarray(pictures.images).tobytes()).hexdigest()[:12]
     return f"{pictures.seed} {samples_hash(pictures.truth)} {pixels} {weights_stamp(run)}"
-
-
-def _corrupted_predictions(
-    run: RunDir,
-    stored: SampleFormat,
-    pictures: SampledPictures,
-    device: torch.device,
-    progress: Progress,
-    *,
-    again: bool,
-) -> NDArray[np.float32]:
-    """Predicts each condition, shape (conditions, N, K); cached for ensembles."""
-    stamp = f"{CONDITIONS} {input_stamp(run, pictures)}"
-    if not again:
-        cached = cached_arrays(run.corrupted_path, ("stamp", "answers"))
-        if cached and str(cached["stamp"]) == stamp:
-            return cached["answers"].astype(np.float32)
-    model = load_fastest(run, stored, device)
-    steps = corrupted_probabilities(model, pictures.images, pictures.rows, seed=pictures.seed)
-    predictions = np.stack(list(progress(steps, len(CONDITIONS), run.run_id)))
-    if not np.isfinite(predictions).all():
-        raise ArtifactError(
-            f"The predictions of {run.run_id} are not finite; its weights are damaged. "
-            "Train it again."
-        )
-    halves = predictions.astype(np.float16)
-    write_arrays(run.corrupted_path, {"stamp": stamp, "answers": halves}, compress=True)
-    return predictions
 
 
 def measure_efficiency(

@@ -27,7 +27,7 @@ from training.jobs.measure import (
     require_predicts,
     require_unchanged,
 )
-from training.jobs.saved_predictions import SavedPredictions, weights_stamp
+from training.jobs.saved_predictions import SavedPredictions, saved_by_member, weights_stamp
 
 _REAL = "real "
 """Prefix of the names of sets of real pictures."""
@@ -136,17 +136,16 @@ def probe_run(
             f"A member of {run.run_id} was retrained or deleted after the ensemble was built. "
             "Train the ensemble again, then probe it."
         )
-    members = []
-    for name in info.members or (run.run_id,):
-        member = run.benchmark.run(name)
-        if again and name == run.run_id:
-            member.probe_cache_path.unlink(missing_ok=True)
-        saved = SavedPredictions(member, member.probe_cache_path, _stamp(member, probe))
-        stored = probe.drawn.stored
-        members.append(saved.complete(probe.names, probe.images, stored, device, progress))
+
+    def saved_of(member: RunDir) -> SavedPredictions:
+        return SavedPredictions(member, member.probe_cache_path, _stamp(member, probe))
+
+    members = [
+        saved.complete(probe.names, probe.images, probe.drawn.stored, device, progress)
+        for saved in saved_by_member(run, info, saved_of, again=again)
+    ]
     predictions = {
-        name: average_members([m[name].astype(np.float32) for m in members], info)
-        for name in probe.names
+        name: average_members([member[name] for member in members], info) for name in probe.names
     }
     require_unchanged(run, info)
     _write(run, info, probe, predictions)

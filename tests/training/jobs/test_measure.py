@@ -28,6 +28,7 @@ from training import __main__ as cli
 from training.commands.measure import Split
 from training.jobs import measure
 from training.jobs.evaluate import write_run
+from training.jobs.saved_predictions import SavedPredictions
 from training.terminal.progress import console
 
 CPU = torch.device("cpu")
@@ -41,7 +42,6 @@ def quiet(items, length, title):
 def few_conditions(monkeypatch):
     few = (CONDITIONS[0], ("blur", 1), ("noise", 5))
     monkeypatch.setattr(measure, "CONDITIONS", few)
-    monkeypatch.setattr("fer_core.engine.robustness.CONDITIONS", few)
     return few
 
 
@@ -63,6 +63,33 @@ def test_robustness_is_written_and_resumed(benchmark_copy, toy, few_conditions):
     assert measure.measure_robustness(run, toy.dataset, other, CPU, quiet)
 
 
+def test_an_interrupted_measurement_continues(benchmark_copy, toy, few_conditions, monkeypatch):
+    pictures = measure.SampledPictures.draw(toy.dataset, 8, seed=0)
+    run = benchmark_copy.run("resnet34-cpu-s0")
+    original, predicted = SavedPredictions._predict, []
+
+    def counted(self, model, images):
+        predicted.append(images)
+        return original(self, model, images)
+
+    def interrupted(items, length, title):
+        yield from items[:2]
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(SavedPredictions, "_predict", counted)
+    with pytest.raises(KeyboardInterrupt):
+        measure.measure_robustness(run, toy.dataset, pictures, CPU, interrupted)
+    assert not run.robustness_path.exists()
+    assert len(predicted) == 2
+    np.testing.assert_array_equal(predicted[0], pictures.images)
+    measure.measure_robustness(run, toy.dataset, pictures, CPU, quiet)
+    assert len(predicted) == len(few_conditions)
+    resumed = read_robustness(run.robustness_path)
+    measure.measure_robustness(run, toy.dataset, pictures, CPU, quiet, again=True)
+    assert len(predicted) == 2 * len(few_conditions)
+    pd.testing.assert_frame_equal(read_robustness(run.robustness_path), resumed)
+
+
 def test_an_ensemble_averages_its_members_corrupted_predictions(
     benchmark_copy, toy, few_conditions
 ):
@@ -70,10 +97,10 @@ def test_an_ensemble_averages_its_members_corrupted_predictions(
     run = benchmark_copy.run("pair-cpu")
     assert measure.measure_robustness(run, toy.dataset, pictures, CPU, quiet)
     members = [
-        np.load(benchmark_copy.run(name).corrupted_path)["answers"].astype(np.float64)
+        np.load(benchmark_copy.run(name).corrupted_path)["noise 5"].astype(np.float64)
         for name in run.info().members
     ]
-    mean = pictures.predictions(np.mean(members, axis=0)[2])
+    mean = pictures.predictions(np.mean(members, axis=0))
     matrix = metrics.confusion_matrix(mean.truth, mean.predicted, 7)
     table = read_robustness(run.robustness_path)
     assert table["accuracy"].iloc[2] == pytest.approx(metrics.accuracy(matrix))
@@ -101,11 +128,11 @@ def test_measurements_of_an_earlier_training_are_repeated(
     assert not measured()
     run.robustness_path.unlink()
 
-    def meanwhile(*_, **__):
+    def meanwhile(self, names, *_):
         anew.model_copy(update={"created": "2031-01-01T00:00:00+00:00"}).write(run.info_path)
-        return np.full((len(few_conditions), 8, 7), 1 / 7, np.float32)
+        return {name: np.full((8, 7), 1 / 7, np.float32) for name in names}
 
-    monkeypatch.setattr(measure, "_corrupted_predictions", meanwhile)
+    monkeypatch.setattr(SavedPredictions, "complete", meanwhile)
     with pytest.raises(ArtifactError, match="was retrained during"):
         measured()
     assert not run.robustness_path.exists()
