@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from fer_core.data.plan import PreparePlan
 from fer_core.data.sources.base import Sample, SampleEntry, Source, entries_of
 from fer_core.data.sources.formats import open_dataset
+from fer_core.data.sources.split_names import splits_are_drawn
 from fer_core.errors import DataError
 from fer_core.labels import canonical_name
 
@@ -65,9 +66,10 @@ def open_sources(plan: PreparePlan) -> list[SelectedSource]:
     """
     sources = []
     for source in plan.sources:
-        opened = open_dataset(
-            source.path, source.format, mapping=source.mapping, options=source.options
-        )
+        with splits_are_drawn(plan.split.by == "random"):
+            opened = open_dataset(
+                source.path, source.format, mapping=source.mapping, options=source.options
+            )
         sources.append(
             SelectedSource(
                 opened.reader,

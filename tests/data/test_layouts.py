@@ -1,5 +1,6 @@
 """Layouts that people have: each is read right, or refused with a way out."""
 
+import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ from fer_core.csv_text import csv_text
 from fer_core.data.plan import parse_plan
 from fer_core.data.preview import NO_SPLIT, SourcePreview, preview_plan
 from fer_core.data.selection import open_sources
+from fer_core.data.sources.formats import open_dataset
 from fer_core.errors import DataError
 from fer_core.evaluation.few_labels.annotations import export
 from fer_core.reviews import PoolLabel
@@ -47,9 +49,10 @@ from tests.support.layouts import (
 TVT = ("train", "validation", "test")
 
 
-def look(path: Path | str, **options: Any) -> SourcePreview:
+def look(path: Path | str, *, by: str = "source", **options: Any) -> SourcePreview:
     """Returns what the dry run would show."""
-    plan = parse_plan({"sources": [{"path": str(path), **options}]}, "of a test")
+    content = {"sources": [{"path": str(path), **options}], "split": {"by": by}}
+    plan = parse_plan(content, "of a test")
     return preview_plan(plan, open_sources(plan))[0]
 
 
@@ -492,6 +495,80 @@ def test_an_ambiguous_layout_asks_for_the_format(tmp_path: Path, layout: Refused
     message = str(caught.value)
     assert [part for part in layout.says if part not in message] == []
     assert len(message) < 2000
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda r: write_pair(r, ("train-0.parquet", "extra-0.parquet")),
+        lambda r: fer2013_csv(r / "a.csv", usages=("Training", "Holdout")),
+        lambda r: listed(r, [["a.png", "sad", "fold 1"], ["b.png", "happy", "fold 2"]],
+                         file="t.csv", header=["file", "label", "split"], separator=","),
+        lambda r: with_contradicting_lists(r),
+    ],
+    ids=["parquet files", "usages", "a column", "lists"],
+)  # fmt: skip
+def test_unknown_splits_do_not_matter_if_new_ones_are_drawn(tmp_path: Path, write) -> None:
+    path = write(tmp_path)
+    with pytest.raises(DataError, match="draw new splits with --split random"):
+        look(path)
+    assert look(path, by="random").counts
+
+
+def with_contradicting_lists(root: Path) -> Path:
+    class_folders(root, ["happy", "sad"])
+    for name in ("train", "test"):
+        (root / f"{name}.txt").write_text("happy/0.png\n")
+    return root
+
+
+def test_tables_of_pixels_by_split_are_one_dataset(tmp_path: Path) -> None:
+    columns = ("emotion", "pixels")
+    for name, codes in (("train", range(7)), ("test", (3, 4))):
+        fer2013_csv(tmp_path / f"{name}.csv", codes=codes, usages=None, columns=columns, repeat=1)
+    shown = look(tmp_path)
+    assert shown.form == "fer2013"
+    assert shown.counts == {
+        label: {"train": 1, "test": 1} if label in ("happy", "sad") else {"train": 1}
+        for label in SEVEN
+    }
+    pixels = [
+        row.split(",")[1]
+        for name in ("test", "train")
+        for row in (tmp_path / f"{name}.csv").read_text().splitlines()[1:]
+    ]
+    read = list(open_dataset(str(tmp_path)).reader)
+    assert [" ".join(map(str, item.image.ravel())) for item in read] == pixels
+    fer2013_csv(tmp_path / "val.csv", usages=None, columns=columns, side=40)
+    with pytest.raises(DataError, match=r"images of 48 pixels and val\.csv of 40"):
+        look(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("a/clip.mp4", "videos (a/clip.mp4), which are not read. Save their frames"),
+        ("CK.h5", "np.savez('faces.npz', images=images, labels=labels)"),
+        ("data.mat", "MATLAB files"),
+        ("faces.pkl", "could run any program"),
+        ("train.tfrecord-00000-of-00002", "TFRecord files"),
+        ("data.mdb", "LMDB files"),
+        ("data-00000-of-00001.arrow", "to_parquet"),
+        ("labels.xlsx", "Save them as csv"),
+        ("Image.7z", "archives (Image.7z), which are not read. Unpack them"),
+    ],
+)
+def test_files_that_are_not_read_are_named_with_a_remedy(tmp_path: Path, name, says) -> None:
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_bytes(b"x" * 50)
+    with pytest.raises(DataError, match=re.escape(says)):
+        look(tmp_path)
+    if not name.endswith(".7z"):  # which is refused elsewhere
+        with pytest.raises(DataError, match=f"{re.escape(Path(name).name)} is not read"):
+            look(tmp_path / name)
+    class_folders(tmp_path, ["all"])
+    with pytest.raises(DataError, match=re.escape(says)):
+        look(tmp_path)
 
 
 def test_one_of_several_datasets_is_read_by_its_path(tmp_path: Path) -> None:

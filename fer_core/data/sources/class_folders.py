@@ -14,7 +14,8 @@ from fer_core.data.sources.base import Split
 from fer_core.data.sources.class_names import code_of, emotion_of
 from fer_core.data.sources.files import is_image
 from fer_core.data.sources.split_names import require_known, split_of_folder
-from fer_core.data.sources.tree import ARCHIVES, FileTree
+from fer_core.data.sources.tree import FileTree
+from fer_core.data.sources.unread import unread_files
 from fer_core.errors import DataError
 
 MOST_LISTED = 8
@@ -178,10 +179,9 @@ def choose_class_folders(tree: FileTree, layout: str) -> tuple[ClassFolders, lis
     if not candidates:
         flat = sum(is_image(name) for name in tree.files)
         problem = f"{flat:,} images without a class" if flat else "no class folders"
-        archives = [name for name in tree.files if name.lower().endswith(ARCHIVES)]
-        advice = "unpack it first" if tree.shown.lower().endswith(ARCHIVES) else "give its path"
-        inside = f" It holds the archive {archives[0]}: {advice}." if archives else ""
-        raise DataError(f"{tree.shown} holds {problem}.{inside} {layout}.")
+        raise DataError(
+            f"{tree.shown} holds {problem}. {unread_files(tree)}".strip() + f" {layout}."
+        )
     if len(candidates) > 1:
         _refuse_unknown_splits(tree, candidates)
         found_in = {"/".join(folders.above): _described(folders) for folders in candidates}
@@ -272,9 +272,8 @@ def _refuse_unknown_splits(tree: FileTree, candidates: Sequence[ClassFolders]) -
             and set(other.counts) & set(folders.counts)
         ]
         if splits and beside:
-            require_known(
-                [*sorted(map(str, splits)), *beside], f"{tree.shown}/{folders.root}".rstrip("/")
-            )
+            where = f"{tree.shown}/{folders.root}".rstrip("/")
+            require_known([*sorted(map(str, splits)), *beside], where, way_out="")
 
 
 def _described(folders: ClassFolders) -> str:

@@ -16,7 +16,7 @@ from fer_core.data.sources.base import Split
 from fer_core.data.sources.files import ImageFile, ImageFiles
 from fer_core.data.sources.named_files import by_pattern
 from fer_core.data.sources.split_lists import read_split_lists
-from fer_core.data.sources.split_names import require_known
+from fer_core.data.sources.split_names import are_drawn, require_known
 from fer_core.data.sources.subjects import NAMINGS, namings_in
 from fer_core.data.sources.tree import FileTree
 from fer_core.errors import DataError
@@ -51,7 +51,7 @@ def complete(reader: ImageFiles, tree: FileTree, pattern: re.Pattern[str] | None
         completed, notes = _by_pattern(completed, pattern, start)
     completed, more = _by_tables(completed, tree, start)
     notes += more
-    if not any(file.split for file in completed):
+    if not any(file.split for file in completed) and not are_drawn():
         completed, more = _by_lists(completed, tree, start, reader.left_out)
         notes += more
     if not any(file.group for file in completed):
@@ -113,7 +113,7 @@ def _refuse_numbers_in_splits(files: _Files, start: str) -> None:
 
 def _by_tables(files: _Files, tree: FileTree, start: str) -> tuple[_Files, list[str]]:
     """Takes missing splits and persons from tables that list pictures without labels."""
-    need_split = not any(file.split for file in files)
+    need_split = not any(file.split for file in files) and not are_drawn()
     need_group = not any(file.group for file in files)
     if not (need_split or need_group):
         return files, []

@@ -29,7 +29,7 @@ from fer_core.data.sources.pixels import (
     PixelTable,
     VotesFile,
     parse_pixels,
-    read_pixel_table,
+    read_pixel_tables,
 )
 from fer_core.data.sources.split_names import split_of
 from fer_core.data.sources.tables import NO_LABEL, Columns
@@ -54,7 +54,8 @@ class Fer2013Source:
     without a label or with damaged pixels are skipped.
 
     Args:
-        location: `fer2013.csv`, also as `.gz`; or a table in an archive or folder.
+        location: `fer2013.csv`, also as `.gz`; a table in an archive or folder; or the tables of
+            several splits.
         votes: `fer2013new.csv`; by default searched for beside the csv.
         labels: `ferplus` (strict majority) or `fer2013`; by default `ferplus` if votes exist.
         names: Interpretation of class names. Numbers are FER2013's codes if the column is called
@@ -74,13 +75,14 @@ class Fer2013Source:
 
     def __init__(
         self,
-        location: Path | PixelFile,
+        location: Path | PixelFile | Sequence[PixelFile],
         votes: Path | None = None,
         labels: Labels | None = None,
         names: ClassNames | None = None,
         columns: Columns | None = None,
     ) -> None:
-        self._file = PixelFile.of(location)
+        self._files = list(location) if isinstance(location, Sequence) else [PixelFile.of(location)]
+        self._file = self._files[0]
         votes_file = VotesFile.of(votes) if votes else self._file.votes_beside()
         self._votes_file = votes_file
         if labels == "ferplus" and votes_file is None:
@@ -88,7 +90,7 @@ class Fer2013Source:
                 f"FER+ labels were requested, but fer2013new.csv does not exist beside "
                 f"{self._file.name}. Put it there, name it with --votes, or pass --labels fer2013."
             )
-        self._table = read_pixel_table(self._file, columns or Columns())
+        self._table = read_pixel_tables(self._files, columns or Columns())
         self.notes = list(self._table.notes)
         # with votes, classes are mapped once these are read
         self.maps_names = votes_file is None
@@ -122,7 +124,7 @@ class Fer2013Source:
 
     def stats(self) -> Iterator[FileStat]:
         """Yields size and modification time of the tables, or of their archive."""
-        for file in (self._file, self._votes_file):
+        for file in (*self._files, self._votes_file):
             if file is not None:
                 yield from file.tree.stats([file.path])
 

@@ -12,6 +12,7 @@ from fer_core.data.sources.class_names import ClassNames, code_of, emotion_of
 from fer_core.data.sources.files import ImageFile, ImageFiles, is_image, need_tree
 from fer_core.data.sources.split_names import split_of_folder
 from fer_core.data.sources.tree import FileTree, printable
+from fer_core.data.sources.unread import unread_files
 from fer_core.errors import DataError
 
 _NO_PICTURES = (
@@ -66,7 +67,7 @@ class FolderSource(ImageFiles):
         classes, notes = choose_class_folders(tree, LAYOUT)
         _check_folders(tree, classes, mapping or {})
         notes += _note_other_files(tree, classes)
-        tree = tree.below(classes.root)
+        whole, tree = tree, tree.below(classes.root)
         if classes.root:
             notes.insert(0, f"The class folders were found in {classes.root}.")
             self._title = tree.title
@@ -78,7 +79,10 @@ class FolderSource(ImageFiles):
             formats=True,
         )
         counts = classes.counts
-        reading = names.read(counts, str(location if isinstance(location, Path) else tree.shown))
+        try:
+            reading = names.read(counts, tree.shown)
+        except DataError as error:
+            raise DataError(f"{error} {unread_files(whole)}".strip()) from error
         self.left_out: Counter[str] = Counter(reading.left_out(counts))
         self.notes = [*notes, *reading.notes]
         files = _files(classes, reading.labels)

@@ -33,7 +33,7 @@ from fer_core.data.sources.huggingface import HuggingFaceSource, is_saved_datase
 from fer_core.data.sources.human_emotions import HumanEmotionsSource
 from fer_core.data.sources.named_files import NamedFilesSource, path_pattern
 from fer_core.data.sources.options import AnyReaderOptions, ReaderOptions, readers_of
-from fer_core.data.sources.pixels import PixelFile, find_pixel_tables
+from fer_core.data.sources.pixels import PixelFile, find_pixel_tables, split_files
 from fer_core.data.sources.rafdb import RafDbFolderSource, RafDbSource, find_rafdb_lists
 from fer_core.data.sources.recognise import (
     Location,
@@ -197,7 +197,7 @@ def _fer2013(request: _Request) -> Source:
     tables = [location.file] if location.file is not None else find_pixel_tables(location.tree)
     if not tables:
         return Fer2013FolderSource(location.tree, **_folder_options(request))
-    if len(tables) > 1:
+    if len(tables) > 1 and not split_files(tables):
         raise DataError(
             f"{request.path} holds {len(tables)} tables of pixels ({', '.join(tables[:4])}). Give "
             "the path of one of them."
@@ -205,8 +205,8 @@ def _fer2013(request: _Request) -> Source:
     names = request.names
     if request.is_named and names.codes is None:
         names = replace(names, codes="fer2013")
-    file = PixelFile(location.tree, tables[0])
-    return Fer2013Source(file, votes, labels, names, request.columns)
+    files = [PixelFile(location.tree, name) for name in tables]
+    return Fer2013Source(files, votes, labels, names, request.columns)
 
 
 def _affectnet(request: _Request) -> Source:

@@ -218,8 +218,8 @@ class HuggingFaceSource:
             return list(self._facts.splits)
         if len(names) > 1:
             known = require_known(names, self._place)
-            self._part_splits = [known[name] for name in names]
-            if len(set(known.values())) < len(names):
+            self._part_splits = [known.get(name) for name in names]
+            if len(set(known.values())) < len(known):
                 raise DataError(
                     f"{self._place} has the splits {', '.join(names)}, and several of them mean "
                     "the same. Give the path of one set of them."

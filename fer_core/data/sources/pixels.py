@@ -10,7 +10,7 @@ import warnings
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import IO
 
@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from fer_core.data.imaging import MIN_SIDE
 from fer_core.data.sources.base import Split
 from fer_core.data.sources.class_names import code_of, emotion_of
-from fer_core.data.sources.split_names import require_known, split_of
+from fer_core.data.sources.split_names import require_known, split_in, split_of
 from fer_core.data.sources.tables import (
     Columns,
     extra_columns,
@@ -143,6 +143,7 @@ class PixelTable:
         is_fer2013: Whether numbers are certainly FER2013's codes: the column is called `emotion`,
             images have 48 x 48 pixels, and the codes are not 1 to 7 as in RAF-DB.
         notes: Assumptions, as sentences for the user.
+        parts: The tables whose rows are joined, if there are several.
     """
 
     file: PixelFile
@@ -155,6 +156,7 @@ class PixelTable:
     side: int
     is_fer2013: bool
     notes: tuple[str, ...] = ()
+    parts: tuple["PixelTable", ...] = ()
 
     @property
     def name(self) -> str:
@@ -163,7 +165,11 @@ class PixelTable:
 
     def pixels(self) -> Iterator[str]:
         """Yields the pixels of each row as text, with a few rows in memory at a time."""
-        left = len(self.labels)
+        for part in self.parts:
+            yield from part.pixels()
+        left = 0 if self.parts else len(self.labels)
+        if not left:
+            return
         for chunk in self.form.chunks(self.file, [self.form.pixels]):
             for text in chunk[self.form.pixels].head(left):
                 yield str(text)
@@ -343,6 +349,46 @@ def read_pixel_table(file: PixelFile, columns: Columns) -> PixelTable:
         side=form.side,
         is_fer2013=_is_fer2013(label, form.side, labels),
         notes=tuple(notes),
+    )
+
+
+def split_files(names: Sequence[str]) -> dict[str, Split]:
+    """Returns the split of each file if all are named after different ones, else nothing."""
+    named = {name: split_in(PurePosixPath(name).name.partition(".")[0]) for name in names}
+    splits = {name: split for name, split in named.items() if split is not None}
+    return splits if len(names) == len(set(splits.values())) > 1 else {}
+
+
+def read_pixel_tables(files: Sequence[PixelFile], columns: Columns) -> PixelTable:
+    """Reads a csv of pixels, or those of several splits, such as `train.csv` and `test.csv`.
+
+    Raises:
+        DataError: As `read_pixel_table`, or if the images have different sizes.
+    """
+    tables = [read_pixel_table(file, columns) for file in files]
+    first, *others = tables
+    if not others:
+        return first
+    if other := next((table for table in others if table.side != first.side), None):
+        raise DataError(
+            f"{first.name} has images of {first.side} pixels and {other.name} of {other.side}. "
+            "Give the path of one of them."
+        )
+    by_file = split_files([file.path for file in files])
+    splits = [split or by_file.get(table.file.path) for table in tables for split in table.splits]
+    return replace(
+        first,
+        labels=[label for table in tables for label in table.labels],
+        splits=splits,
+        usages=[usage for table in tables for usage in table.usages],
+        groups=[group for table in tables for group in table.groups],
+        extras=[extra for table in tables for extra in table.extras or [{}] * len(table.labels)],
+        is_fer2013=all(table.is_fer2013 for table in tables),
+        notes=(
+            f"The rows of {', '.join(table.name for table in tables)} are joined.",
+            *dict.fromkeys(note for table in tables for note in table.notes),
+        ),
+        parts=tuple(tables),
     )
 
 

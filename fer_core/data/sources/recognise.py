@@ -25,11 +25,12 @@ from fer_core.data.sources.files import is_image
 from fer_core.data.sources.huggingface import is_saved_dataset
 from fer_core.data.sources.named_files import NAMED
 from fer_core.data.sources.parquet_files import Content, content_of
-from fer_core.data.sources.pixels import find_pixel_tables
+from fer_core.data.sources.pixels import find_pixel_tables, split_files
 from fer_core.data.sources.rafdb import find_rafdb_lists, is_rafdb_name
 from fer_core.data.sources.subjects import naming_of
 from fer_core.data.sources.tables import AnnotationTable, Columns, is_table_name
 from fer_core.data.sources.tree import FileTree, file_tree, is_archive, open_tree
+from fer_core.data.sources.unread import unread_kind
 from fer_core.data.sources.yolo import find_labelled_pictures
 from fer_core.errors import DataError
 
@@ -163,7 +164,8 @@ def _recognise_tables(tree: FileTree) -> Recognition | None:
         DataError: If there are several datasets.
     """
     readings: dict[str, tuple[str, Recognition]] = {}
-    for name in find_pixel_tables(tree):
+    tables = find_pixel_tables(tree)
+    for name in tables[:1] if split_files(tables) else tables:
         reading = Recognition("fer2013", f"{name} has a column of pixels")
         readings[name] = ("csv of pixels", reading)
     for pair in find_arrays(tree)[:1]:
@@ -203,6 +205,9 @@ def _recognise_file(tree: FileTree, name: str) -> Recognition:
         return Recognition("fer2013", f"{name} has a column of pixels")
     if is_image(name):
         raise DataError(f"{name} is a single picture. Give the folder of the pictures.")
+    if unread := unread_kind(name):
+        kind, remedy = unread
+        raise DataError(f"{name} is not read: {kind} are not supported. {remedy}.")
     if is_table_name(name) and not _may_be_pixels(tree, name):
         return Recognition("list", f"{name} is a table or list")
     return Recognition("fer2013", f"{name} is a csv")

@@ -1,7 +1,9 @@
 """Names of splits in datasets."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import lru_cache
 from pathlib import PurePosixPath
 
@@ -82,17 +84,43 @@ def split_of_path(name: str) -> Split | None:
     return next((split for part in reversed(parts) if (split := split_of_folder(part))), None)
 
 
-def require_known(names: Iterable[str], where: str) -> dict[str, Split]:
-    """Returns the split of each name.
+_drawn: ContextVar[bool] = ContextVar("splits are drawn", default=False)
+
+
+@contextmanager
+def splits_are_drawn(drawn: bool) -> Iterator[None]:
+    """Lets readers pass over unknown splits, because new ones are drawn."""
+    before = _drawn.set(drawn)
+    try:
+        yield
+    finally:
+        _drawn.reset(before)
+
+
+def are_drawn() -> bool:
+    """Whether new splits are drawn, so that those of a dataset do not matter."""
+    return _drawn.get()
+
+
+def require_known(
+    names: Iterable[str], where: str, way_out: str = ", or draw new splits with --split random"
+) -> dict[str, Split]:
+    """Returns the split of each name; without those that are unknown if new splits are drawn.
+
+    Args:
+        names: Names of splits.
+        where: Name of the dataset in messages.
+        way_out: A remedy besides another name.
 
     Raises:
         DataError: If a name is not a split (lists all).
     """
     splits = {name: split_of(name) for name in names}
-    if unknown := [name for name, split in splits.items() if split is None]:
+    unknown = [name for name, split in splits.items() if split is None]
+    if unknown and not (way_out and are_drawn()):
         raise DataError(
             f"{where} has the splits {', '.join(splits)}, and {', '.join(unknown)} "
             f"{'is' if len(unknown) == 1 else 'are'} not known: FERscope knows {KNOWN}. "
-            "Rename or remove what is not known, or draw new splits with --split random."
+            f"Rename or remove what is not known{way_out}."
         )
     return {name: split for name, split in splits.items() if split is not None}
