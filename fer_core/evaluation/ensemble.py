@@ -134,6 +134,19 @@ def members_changed(run: RunDir) -> bool:
     return _changed(run, members)
 
 
+def require_members(run: RunDir) -> None:
+    """Checks that the members of an ensemble are those it was built from; networks pass.
+
+    Raises:
+        ArtifactError: If a member was retrained or deleted.
+    """
+    if members_changed(run):
+        raise ArtifactError(
+            f"A member of {run.run_id} was retrained or deleted after the ensemble was built. "
+            "Train the ensemble again with --overwrite."
+        )
+
+
 def _changed(run: RunDir, creation_times: Mapping[str, str]) -> bool:
     return any(
         _created(run.benchmark.run(name)) != created for name, created in creation_times.items()

@@ -22,7 +22,7 @@ from fer_core.engine.onnx_graph import onnx_copy
 from fer_core.engine.onnx_network import OnnxNetwork
 from fer_core.engine.trainer import TrainData
 from fer_core.errors import ArtifactError, RecipeError, WeightsError
-from fer_core.evaluation.ensemble import average_probabilities, members_changed
+from fer_core.evaluation.ensemble import average_probabilities, require_members
 from fer_core.files import content_hash
 from fer_core.records import RunInfo
 
@@ -147,11 +147,7 @@ def _infos(
                 f"The teacher {name} has other classes or another split than this dataset, so it "
                 "may have been trained on the student's test images. Train it on this split."
             )
-        if members_changed(run):
-            raise RecipeError(
-                f"A member of the teacher {name} was retrained or deleted after the ensemble was "
-                "built. Train the ensemble again, then its student."
-            )
+        require_members(run)
         infos.append(info)
     return infos
 

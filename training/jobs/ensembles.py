@@ -6,7 +6,7 @@ from fer_core import provenance
 from fer_core.artifacts import BenchmarkDir, RunDir
 from fer_core.config import EnsembleRecipe
 from fer_core.errors import ArtifactError
-from fer_core.evaluation.ensemble import average, greedy_weights, members_changed
+from fer_core.evaluation.ensemble import average, greedy_weights, members_changed, require_members
 from fer_core.evaluation.predictions import Predictions
 from fer_core.evaluation.prior_shift import choose_prior_shift, log_frequencies
 from fer_core.labels import LabelSet
@@ -39,11 +39,7 @@ def evaluate_ensemble(run: RunDir) -> None:
     """
     recover(run)
     info = run.info()
-    if members_changed(run):
-        raise ArtifactError(
-            f"A member of {run.run_id} was retrained or deleted after the ensemble was built. "
-            "Train the ensemble again with --overwrite."
-        )
+    require_members(run)
     labels = run.benchmark.info().label_set
     members = [
         Predictions.read(run.benchmark.run(name).predictions_path, labels) for name in info.members

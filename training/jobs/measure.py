@@ -20,7 +20,7 @@ from fer_core.engine.efficiency import device_title, measure_run
 from fer_core.engine.robustness import CONDITIONS, corrupted
 from fer_core.errors import ArtifactError, FerscopeError
 from fer_core.evaluation.efficiency import Efficiency, combined
-from fer_core.evaluation.ensemble import average_probabilities, members_changed
+from fer_core.evaluation.ensemble import average_probabilities, require_members
 from fer_core.evaluation.predictions import SplitPredictions
 from fer_core.evaluation.robustness import read_robustness, robustness_row, samples_hash
 from fer_core.provenance import now
@@ -176,11 +176,7 @@ def require_measurable(run: RunDir, info: RunInfo, dataset: PreparedDataset) -> 
             f"{run.run_id} has another split than the prepared dataset {dataset.info.name}. "
             "Prepare the data again with the same options."
         )
-    if info.kind == "ensemble" and members_changed(run):
-        raise ArtifactError(
-            f"A member of {run.run_id} was retrained or deleted after the ensemble was built. "
-            "Train the ensemble again, then measure it."
-        )
+    require_members(run)
 
 
 def require_unchanged(run: RunDir, info: RunInfo) -> None:

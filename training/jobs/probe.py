@@ -15,7 +15,7 @@ from fer_core.data.prepared import PreparedDataset
 from fer_core.data.probe_pictures import ProbePictures, change_images
 from fer_core.data.progress import Progress
 from fer_core.errors import ArtifactError, DataError
-from fer_core.evaluation.ensemble import members_changed
+from fer_core.evaluation.ensemble import require_members
 from fer_core.evaluation.probes import ProbePredictions, face_table, probe_stamp
 from fer_core.evaluation.real_changes import SCHEMA_VERSION, change_row, read_real_changes
 from fer_core.evaluation.robustness import samples_hash
@@ -131,11 +131,7 @@ def probe_run(
     if not again and _is_probed(run, info, probe):
         return False
     require_predicts(run)
-    if info.kind == "ensemble" and members_changed(run):
-        raise ArtifactError(
-            f"A member of {run.run_id} was retrained or deleted after the ensemble was built. "
-            "Train the ensemble again, then probe it."
-        )
+    require_members(run)
 
     def saved_of(member: RunDir) -> SavedPredictions:
         return SavedPredictions(member, member.probe_cache_path, _stamp(member, probe))

@@ -17,7 +17,7 @@ from fer_core.engine.networks import Network, load_network
 from fer_core.engine.onnx_graph import write_graph
 from fer_core.engine.onnx_network import OnnxNetwork
 from fer_core.engine.trainer import TrainData
-from fer_core.errors import DataError, RecipeError, WeightsError
+from fer_core.errors import ArtifactError, DataError, RecipeError, WeightsError
 from fer_core.evaluation.ensemble import average_probabilities
 from fer_core.models import spec_of
 from fer_core.models.checkpoint import load_tensors
@@ -226,7 +226,7 @@ def test_an_ensemble_with_a_retrained_member_is_refused_as_teacher(toy):
     made = build_ensemble(recipe, toy.benchmark)
     other = toy.benchmark.run("other-cpu-s0")
     other.info().model_copy(update={"created": "2020-01-01T00:00:00+00:00"}).write(other.info_path)
-    with pytest.raises(RecipeError, match="A member of the teacher both-cpu was retrained"):
+    with pytest.raises(ArtifactError, match="A member of both-cpu was retrained"):
         student(toy, teachers=[made.run_id], views=1)
 
 
