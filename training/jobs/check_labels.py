@@ -22,12 +22,11 @@ from fer_core.evaluation.label_issues import (
     issues_of,
     predict_fold,
 )
-from fer_core.evaluation.predictions import SplitPredictions
 from fer_core.files import atomic_path
 from fer_core.models import ModelSpec, build_model, spec_of
 from fer_core.models.weights import initialise
 from training.jobs.base_runs import saw_images
-from training.jobs.evaluate import require_split
+from training.jobs.evaluate import predictions_of_rows, require_split
 
 FACE_NETWORK = "mobilenet_face"
 FACE_SIDE = 112
@@ -130,8 +129,7 @@ def check_train_labels(
             predicted = predict_fold(features, truth, fold == number, len(dataset.labels))
             _save(path, predicted)
         probabilities[fold == number] = np.load(path, allow_pickle=False)
-    ids = dataset.samples["id"].to_numpy(dtype=object)[rows]
-    predictions = SplitPredictions(dataset.labels, ids, truth, probabilities)
+    predictions = predictions_of_rows(dataset, rows, probabilities)
     table = issues_of(predictions, np.full(len(rows), "train", dtype=object)).table()
     result = TrainLabelIssues(
         split_hash=dataset.info.split_hash,

@@ -1,11 +1,13 @@
 """Predicting validation and test, and writing a run's predictions and reports."""
 
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from accelerate import Accelerator
+from numpy.typing import NDArray
 from torch import nn
 
 from fer_core import provenance
@@ -35,30 +37,38 @@ def predict_splits(
     accelerator: Accelerator,
 ) -> Predictions:
     """Predicts validation and test with all processes."""
-    ids = dataset.samples["id"].to_numpy(dtype=object)
-    splits = {}
-    for split in EVALUATED:
-        rows = dataset.rows(split)
-        probabilities = predict_probabilities(
-            model, dataset.images, rows, preprocessing, accelerator
-        )
-        splits[split] = SplitPredictions(
-            dataset.labels, ids[rows], dataset.targets(rows), probabilities
-        )
-    return Predictions(splits)
+    return _of_evaluated(
+        dataset,
+        lambda rows: predict_probabilities(model, dataset.images, rows, preprocessing, accelerator),
+    )
 
 
 def predict_with(network: OnnxNetwork, dataset: PreparedDataset) -> Predictions:
     """Predicts validation and test with an ONNX network."""
-    ids = dataset.samples["id"].to_numpy(dtype=object)
-    splits = {}
-    for split in EVALUATED:
-        rows = dataset.rows(split)
-        probabilities = network.probabilities(dataset.images, rows)
-        splits[split] = SplitPredictions(
-            dataset.labels, ids[rows], dataset.targets(rows), probabilities
-        )
-    return Predictions(splits)
+    return _of_evaluated(dataset, lambda rows: network.probabilities(dataset.images, rows))
+
+
+def predictions_of_rows(
+    dataset: PreparedDataset, rows: NDArray[np.int64], probabilities: NDArray[np.float64]
+) -> SplitPredictions:
+    """Returns the predictions of rows of a dataset, with their ids and classes.
+
+    Args:
+        dataset: The prepared dataset.
+        rows: Row numbers, shape (N,).
+        probabilities: Shape (N, K).
+    """
+    ids = dataset.samples["id"].to_numpy(dtype=object)[rows]
+    return SplitPredictions(dataset.labels, ids, dataset.targets(rows), probabilities)
+
+
+def _of_evaluated(
+    dataset: PreparedDataset, predict: Callable[[NDArray[np.int64]], NDArray[np.float64]]
+) -> Predictions:
+    rows = {split: dataset.rows(split) for split in EVALUATED}
+    return Predictions(
+        {split: predictions_of_rows(dataset, r, predict(r)) for split, r in rows.items()}
+    )
 
 
 def write_run(

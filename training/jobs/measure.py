@@ -25,6 +25,7 @@ from fer_core.evaluation.predictions import SplitPredictions
 from fer_core.evaluation.robustness import read_robustness, robustness_row, samples_hash
 from fer_core.provenance import now
 from fer_core.records import RunInfo
+from training.jobs.evaluate import predictions_of_rows
 from training.jobs.saved_predictions import SavedPredictions, saved_by_member, weights_stamp
 
 
@@ -98,10 +99,9 @@ class SampledPictures:
         rows = dataset.rows(split)
         if 0 < count < len(rows):
             rows = np.sort(np.random.default_rng(seed).choice(rows, count, replace=False))
-        ids = dataset.samples["id"].to_numpy(dtype=object)[rows]
         classes = len(dataset.labels)
         uniform = np.full((len(rows), classes), 1 / classes)
-        truth = SplitPredictions(dataset.labels, ids, dataset.targets(rows), uniform)
+        truth = predictions_of_rows(dataset, rows, uniform)
         return cls(np.asarray(dataset.images[rows]), rows, truth, seed)
 
     def predictions(self, probabilities: NDArray[np.float32]) -> SplitPredictions:
