@@ -1,10 +1,11 @@
 """Meaning of a dataset's class names and numbers; ambiguous ones are an error, never a guess."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, Protocol
 
+from fer_core.data.sources.emotion_words import translated
 from fer_core.errors import DataError
 from fer_core.labels import (
     AFFECTNET_CODES,
@@ -44,6 +45,9 @@ FORMAT_CODES = ("fer2013", "affectnet", "rafdb")
 NO_EMOTION = frozenset({CONTEMPT, "none", "uncertain", "not_a_face", "unknown"})
 """Further classes of published datasets; readers of these datasets leave them out unless they are
 mapped."""
+
+CODE_WORDS = NO_EMOTION | {"other", "others", "calm", "compound"}
+"""Classes that are no emotions of this project, in lists of class names."""
 
 _FILLERS = frozenset(
     {"face", "faces", "facial", "image", "images", "img", "imgs", "picture", "pictures", "photo"}
@@ -95,18 +99,18 @@ _EMOJI = {
 def emotion_of(name: str) -> str | None:
     """Returns the emotion (or contempt) that a class name means; None if it means none.
 
-    `0_angry`, `01-angry`, `Angry faces` and `ANGER` are angry; `happily surprised` is not a single
-    emotion, and `bored` is unknown.
+    `0_angry`, `01-angry`, `Angry faces`, `ANGER` and `Wut` are angry; `happily surprised` is not a
+    single emotion, and `bored` is unknown.
     """
     words = [word for word in re.split(r"[^a-z]+", name.lower()) if word]
     words = [word for word in words if word not in _FILLERS]
     if not words:
         drawn = {label for label, faces in _EMOJI.items() if set(faces) & set(name)}
-        return drawn.pop() if len(drawn) == 1 else None
+        return drawn.pop() if len(drawn) == 1 else translated(name)
     if len(words) != 1:
-        return None
+        return translated(name)
     known = canonical_name(_SPELLINGS.get(words[0], words[0]))
-    return str(known) if known in (*SEVEN_EMOTIONS.names, CONTEMPT) else None
+    return str(known) if known in (*SEVEN_EMOTIONS.names, CONTEMPT) else translated(name)
 
 
 def code_of(name: str) -> int | None:
@@ -143,6 +147,17 @@ class ClassReading:
     meanings: Mapping[str, str] = field(default_factory=dict)
 
 
+class Listed(Protocol):
+    """A list of class names, such as `classes.txt`."""
+
+    @property
+    def file(self) -> str:
+        """The list."""
+
+    def meanings(self, codes: Iterable[int]) -> Mapping[int, str] | None:
+        """Returns the name of each number; None if it is unclear."""
+
+
 @dataclass(frozen=True)
 class ClassNames:
     """Interpretation of class names.
@@ -154,6 +169,7 @@ class ClassNames:
         left_out: Classes that are left out unless they are mapped.
         any_classes: Whether classes that are not emotions are accepted.
         formats: Whether messages suggest `--format` besides `--codes` (for class folders).
+        listed: The dataset's list of class names, which gives numbers a meaning if `codes` is None.
     """
 
     mapping: Mapping[str, str] = field(default_factory=dict)
@@ -161,6 +177,7 @@ class ClassNames:
     left_out: frozenset[str] = frozenset()
     any_classes: bool = False
     formats: bool = False
+    listed: "Listed | None" = None
 
     def read(self, counts: Mapping[str, int], where: str) -> ClassReading:
         """Returns the meaning of class names.
@@ -173,8 +190,13 @@ class ClassNames:
             DataError: If numbers have no known meaning, no class is a known emotion, or the mapping
                 names an unknown class; names the options that resolve it.
         """
-        mapping = self._checked_mapping(counts, where)
-        meanings = {name: self._meaning(name, where) for name in counts if name not in mapping}
+        listed = self._listed(counts)
+        mapping = self._checked_mapping(counts, listed, where)
+        meanings = {
+            name: listed.get(name) or self._meaning(name, where)
+            for name in counts
+            if name not in mapping
+        }
         unknown = {name: counts[name] for name, meaning in meanings.items() if meaning is None}
         if unknown:
             raise DataError(self._question(unknown, where, partly=len(unknown) < len(counts)))
@@ -182,11 +204,22 @@ class ClassNames:
         labels = {
             name: mapping[name] if name in mapping else self._kept(known[name]) for name in counts
         }
-        reading = ClassReading(labels, tuple(self._notes(known, counts)), known)
+        reading = ClassReading(labels, tuple(self._notes(known, counts, listed)), known)
         emotions = {*SEVEN_EMOTIONS.names, CONTEMPT}
         if not mapping and not self.any_classes and not emotions & set(known.values()):
             raise DataError(_no_emotion(counts, where))
         return reading
+
+    def _listed(self, counts: Mapping[str, int]) -> dict[str, str]:
+        """Returns the meaning of numbers by the dataset's list of class names."""
+        codes = {name: code for name in counts if (code := code_of(name)) is not None}
+        if self.codes is not None or self.listed is None or not codes:
+            return {}
+        table = self.listed.meanings(codes.values())
+        if table is None:
+            return {}
+        words = {name: table[code] for name, code in codes.items()}
+        return {name: emotion_of(word) or word.strip().lower() for name, word in words.items()}
 
     def _kept(self, meaning: str) -> str:
         return "" if meaning in self.left_out else meaning
@@ -208,13 +241,15 @@ class ClassNames:
             )
         return str(table[code])
 
-    def _checked_mapping(self, counts: Mapping[str, int], where: str) -> dict[str, str]:
+    def _checked_mapping(
+        self, counts: Mapping[str, int], listed: Mapping[str, str], where: str
+    ) -> dict[str, str]:
         """Returns the mapping by the dataset's names."""
         mapping: dict[str, str] = {}
         unused = dict(self.mapping)
         for name in counts:
             for key, label in self.mapping.items():
-                if self._is_meant(key, name):
+                if self._is_meant(key, name, listed.get(name)):
                     mapping[name] = str(canonical_name(label))
                     unused.pop(key, None)
         if unused:
@@ -224,20 +259,25 @@ class ClassNames:
             )
         return mapping
 
-    def _is_meant(self, key: str, name: str) -> bool:
+    def _is_meant(self, key: str, name: str, listed: str | None) -> bool:
         plain = key.strip().lower()
         if plain == name.strip().lower():
             return True
         code = code_of(name)
         if code is not None:
             by_number = code_of(key) == code
-            meaning = CODE_TABLES[self.codes].get(code) if self.codes else None
+            meaning = CODE_TABLES[self.codes].get(code) if self.codes else listed
             return by_number or (meaning is not None and canonical_name(plain) == meaning)
         meaning = emotion_of(name) or name.strip().lower()
         return canonical_name(plain) == meaning or emotion_of(key) == meaning
 
-    def _notes(self, meanings: Mapping[str, str], counts: Mapping[str, int]) -> list[str]:
+    def _notes(
+        self, meanings: Mapping[str, str], counts: Mapping[str, int], listed: Mapping[str, str]
+    ) -> list[str]:
         notes = []
+        if listed and self.listed is not None:
+            coding = ", ".join(f"{name} {listed[name]}" for name in sorted(listed, key=_number))
+            notes.append(f"Class numbers are those of {self.listed.file}: {coding}.")
         if self.codes and (codes := [name for name in meanings if code_of(name) is not None]):
             coding = ", ".join(f"{name} {meanings[name]}" for name in sorted(codes, key=_number))
             notes.append(f"Class numbers are those of {self.codes}: {coding}.")
@@ -252,7 +292,8 @@ class ClassNames:
         if others := sorted({m for m in meanings.values() if m not in emotions | self.left_out}):
             notes.append(
                 f"No known emotion, kept as classes of their own: {', '.join(others[:MOST_SHOWN])} "
-                f"(--map-class {others[0]}= leaves a class out)."
+                f"(--map-class {others[0]}=happy renames a class, --map-class {others[0]}= leaves "
+                "it out)."
             )
         if CONTEMPT in meanings.values() and CONTEMPT in self.left_out:
             notes.append("Contempt is left out; --map-class contempt=contempt keeps it.")

@@ -8,7 +8,7 @@ from typing import ClassVar
 from fer_core.data.picture_files import readable_suffixes
 from fer_core.data.sources.base import Origin
 from fer_core.data.sources.class_folders import ClassFolders, choose_class_folders
-from fer_core.data.sources.class_names import ClassNames, code_of, emotion_of
+from fer_core.data.sources.class_names import ClassNames, Listed, code_of, emotion_of
 from fer_core.data.sources.files import ImageFile, ImageFiles, is_image, need_tree
 from fer_core.data.sources.split_names import split_of_folder
 from fer_core.data.sources.tree import FileTree, printable
@@ -38,6 +38,7 @@ class FolderSource(ImageFiles):
             mapped to an empty string is left out.
         codes: Meaning of class numbers; a key of `CODE_TABLES`.
         any_classes: Whether classes that are not emotions are accepted.
+        listed: The dataset's list of class names, for class numbers.
 
     Attributes:
         left_out: Number of images that were left out without being read, by reason.
@@ -61,6 +62,7 @@ class FolderSource(ImageFiles):
         mapping: Mapping[str, str] | None = None,
         codes: str | None = None,
         any_classes: bool = False,
+        listed: Listed | None = None,
     ) -> None:
         tree = need_tree(location, LAYOUT)
         self._title = tree.title
@@ -77,6 +79,7 @@ class FolderSource(ImageFiles):
             left_out=self.foreign,
             any_classes=any_classes,
             formats=True,
+            listed=listed,
         )
         counts = classes.counts
         try:

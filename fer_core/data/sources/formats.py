@@ -21,6 +21,7 @@ from fer_core.data.sources.annotated import AnnotatedSource, find_tables, is_aff
 from fer_core.data.sources.arrays import ArraysSource
 from fer_core.data.sources.base import FORMATS, SYNTHETIC, Source
 from fer_core.data.sources.ckplus import CkPlusSource
+from fer_core.data.sources.class_lists import ClassList, find_class_list
 from fer_core.data.sources.class_names import ClassNames
 from fer_core.data.sources.completion import complete
 from fer_core.data.sources.expw import ExpwSource
@@ -84,7 +85,13 @@ class _Request:
             mapping=self.mapping,
             codes=getattr(self.options, "codes", None),
             any_classes=getattr(self.options, "any_classes", False),
+            listed=self.class_list,
         )
+
+    @property
+    def class_list(self) -> ClassList | None:
+        """The dataset's list of class names; of a file, those in its folder are not searched."""
+        return None if self.location is None else find_class_list(self.location.tree)
 
     @property
     def pattern(self) -> re.Pattern[str] | None:
@@ -256,7 +263,7 @@ def _list(request: _Request, codes: str | None = None) -> Source:
     location = request.tree_location
     names = request.names
     if codes and not names.codes:
-        names = ClassNames(names.mapping, codes, names.left_out, names.any_classes)
+        names = replace(names, codes=codes)
     if location.file is not None and location.tree.root is not None:
         return AnnotatedSource(location.tree.root / location.file, names, request.columns)
     tables = find_tables(location.tree, request.columns, location.file) or None
@@ -297,6 +304,7 @@ def _folder_options(request: _Request) -> dict[str, Any]:
         "mapping": request.mapping,
         "codes": getattr(request.options, "codes", None),
         "any_classes": getattr(request.options, "any_classes", False),
+        "listed": request.class_list,
     }
 
 
