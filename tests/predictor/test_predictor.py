@@ -437,5 +437,5 @@ def test_repeated_runs_keep_their_places(predictor):
 
 @pytest.mark.parametrize("capacity", [0, -1])
 def test_no_model_in_memory_is_refused(toy, capacity):
-    with pytest.raises(DataError, match=rf"The capacity is {capacity}; at least 1 model must fit"):
+    with pytest.raises(DataError, match=rf"The capacity is {capacity}. Pass at least 1"):
         Predictor(toy.benchmark, torch.device("cpu"), capacity=capacity)
