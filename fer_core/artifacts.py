@@ -287,7 +287,12 @@ class RunDir:
     @property
     def weights_path(self) -> Path:
         """`model.safetensors`."""
-        return self._model_file("model.safetensors")
+        return self._model_file(self.own_weights_path.name)
+
+    @property
+    def own_weights_path(self) -> Path:
+        """`model.safetensors` of this folder; on a transferred set, only adapted runs have one."""
+        return self.root / "model.safetensors"
 
     @property
     def onnx_path(self) -> Path:

@@ -15,6 +15,8 @@ from fer_core.errors import ArtifactError, DataError
 from fer_core.labels import LabelSet
 from fer_core.records import BenchmarkInfo
 
+_IMAGES = "images.npy"
+
 
 def prepared_folder(data: Path, benchmark: BenchmarkDir) -> Path:
     """Returns the folder of a benchmark's prepared images; it need not exist.
@@ -32,6 +34,11 @@ def prepared_folder(data: Path, benchmark: BenchmarkDir) -> Path:
     if benchmark.root.parent.parent != origin.root:  # in the state folder
         return benchmark.root / "prepared"
     return data / TRANSFERS / origin.name / benchmark.root.name
+
+
+def is_prepared(folder: Path) -> bool:
+    """Whether a folder has a prepared dataset; it may be damaged."""
+    return (folder / _IMAGES).is_file()
 
 
 @dataclass(frozen=True)
@@ -57,7 +64,7 @@ class PreparedDataset:
         Raises:
             DataError: If the folder is not a prepared dataset, or its files are inconsistent.
         """
-        if not (folder / "images.npy").is_file():
+        if not is_prepared(folder):
             raise DataError(
                 f"There is no prepared dataset in {folder}. "
                 "Create one with: python -m training prepare --help"
@@ -68,18 +75,27 @@ class PreparedDataset:
         except ArtifactError as error:
             raise DataError(f"{error} Prepare the set again.") from error
         try:
-            images = np.load(folder / "images.npy", mmap_mode="r", allow_pickle=False)
+            images = np.load(folder / _IMAGES, mmap_mode="r", allow_pickle=False)
         except (OSError, ValueError, EOFError) as error:
             raise DataError(
-                f"{folder / 'images.npy'} is damaged ({error}). Prepare the set again."
+                f"{folder / _IMAGES} is damaged ({error}). Prepare the set again."
             ) from error
         expected = (len(samples), *SampleFormat(info.side, info.colour).shape)
         if images.shape != expected or images.dtype != np.uint8:
             raise DataError(
-                f"{folder / 'images.npy'} holds {images.dtype} of shape {images.shape}, and "
+                f"{folder / _IMAGES} holds {images.dtype} of shape {images.shape}, and "
                 f"samples.parquet needs uint8 of shape {expected}. Prepare the set again."
             )
         return cls(info, samples, images, folder)
+
+    @classmethod
+    def open_if_present(cls, folder: Path) -> "PreparedDataset | None":
+        """Opens a folder as `open` does; returns None if it has no prepared dataset.
+
+        Raises:
+            DataError: If its files are inconsistent.
+        """
+        return cls.open(folder) if is_prepared(folder) else None
 
     @property
     def labels(self) -> LabelSet:

@@ -11,7 +11,7 @@ from PIL import Image
 
 from fer_core.artifacts import BenchmarkDir, read_table
 from fer_core.data.attach import read_attached
-from fer_core.data.prepared import PreparedDataset
+from fer_core.data.prepared import PreparedDataset, is_prepared
 from fer_core.data.storage import decode
 from fer_core.errors import ArtifactError, FerscopeError
 from fer_core.records import BenchmarkInfo
@@ -49,7 +49,7 @@ def open_pictures(
         samples: Samples of the benchmark.
         folder: Folder of its prepared dataset and of attached pictures.
     """
-    if (folder / "images.npy").is_file():
+    if is_prepared(folder):
         with suppress(FerscopeError):  # it has another split
             return _prepared(folder, info.split_hash)
     with suppress(FerscopeError):  # nothing is attached

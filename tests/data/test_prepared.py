@@ -7,7 +7,7 @@ import pytest
 
 from fer_core.data.imaging import SampleFormat
 from fer_core.data.prepare import prepare
-from fer_core.data.prepared import PreparedDataset
+from fer_core.data.prepared import PreparedDataset, is_prepared
 from fer_core.data.relabel import SET_ASIDE
 from fer_core.data.sources.base import Sample
 from fer_core.errors import DataError
@@ -42,6 +42,19 @@ def test_rows_of_each_split_ascend(tmp_path: Path) -> None:
     assert opened.rows("test").tolist() == [6, 7, 8]
     assert opened.rows("excluded").tolist() == []
     assert opened.rows("train").dtype == np.int64
+
+
+def test_a_folder_without_a_dataset_is_not_opened(tmp_path: Path) -> None:
+    assert PreparedDataset.open_if_present(tmp_path / "set") is None
+    assert not is_prepared(tmp_path / "set")
+    written = dataset(tmp_path / "set")
+    assert is_prepared(tmp_path / "set")
+    opened = PreparedDataset.open_if_present(tmp_path / "set")
+    assert opened is not None
+    assert opened.info == written.info
+    (tmp_path / "set" / "images.npy").write_bytes(b"cut")
+    with pytest.raises(DataError, match="damaged"):
+        PreparedDataset.open_if_present(tmp_path / "set")
 
 
 def test_targets_are_canonical_indices(tmp_path: Path) -> None:

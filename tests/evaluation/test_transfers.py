@@ -63,8 +63,8 @@ def test_a_transferred_run_has_the_weights_of_its_original_and_predictions_of_it
     assert run.history_path == original.history_path
     assert run.predictions_path.parent == run.root
     run.weights_path.write_bytes(run.weights_path.read_bytes())
-    (run.root / "model.safetensors").write_bytes(b"adapted")
-    assert run.weights_path.parent == run.root
+    run.own_weights_path.write_bytes(b"adapted")
+    assert run.weights_path == run.own_weights_path == run.root / "model.safetensors"
 
 
 def test_metrics_come_from_labelled_images_only(toy):

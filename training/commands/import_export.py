@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from fer_core.data.prepared import PreparedDataset
 from training.options import Artifacts, Benchmark, Data, benchmark_dir, open_dataset, prepared_path
 
 _FACE_IMAGE_SIZE = 112
@@ -53,8 +54,7 @@ def export(
 
     paths = benchmark_dir(benchmark, artifacts)
     info = paths.info()
-    prepared = (prepared_path(benchmark, data) / "images.npy").is_file()
-    dataset = open_dataset(benchmark, data) if prepared else None
+    dataset = PreparedDataset.open_if_present(prepared_path(benchmark, data))
     if format_ == "hub":
         path = out or Path(run)
         difference = export_folder(paths.run(run), path, dataset)
@@ -68,7 +68,7 @@ def export(
     else:
         path = out or paths.run(run).onnx_path
         difference = export_run(paths.run(run), SampleFormat(info.side, info.colour), path, dataset)
-    shown = "test images" if prepared else "drawn faces (the dataset is not prepared here)"
+    shown = "drawn faces (the dataset is not prepared here)" if dataset is None else "test images"
     console.print(f"wrote {path}", markup=False)
     console.print(f"compared on {CHECKED} {shown}: largest difference {difference:.1e}")
 

@@ -17,6 +17,7 @@ from fer_core.config import (
     recipe_path,
     resolve_recipe,
 )
+from fer_core.data.prepared import PreparedDataset
 from fer_core.errors import FerscopeError, RecipeError
 from training.options import (
     RECIPES,
@@ -37,7 +38,6 @@ from training.options import (
 )
 
 if TYPE_CHECKING:
-    from fer_core.data.prepared import PreparedDataset
     from training.jobs.benchmark import Fit
     from training.jobs.grid import Variant
     from training.jobs.plan import RunPolicy
@@ -520,8 +520,7 @@ def _upload(run: RunDir, to: str, data: Path | None, *, private: bool) -> None:
             f"Note: the licence of the initial weights is {', '.join(sorted(unclear))}. Check that "
             "you may share them."
         )
-    prepared = (prepared_path(run.benchmark.name, data) / "images.npy").is_file()
-    dataset = open_dataset(run.benchmark.name, data) if prepared else None
+    dataset = PreparedDataset.open_if_present(prepared_path(run.benchmark.name, data))
     address = upload_run(
         run,
         repository,

@@ -138,7 +138,7 @@ def groups_of(samples: pd.DataFrame) -> NDArray[np.int64]:
 def _with_weights(run: RunDir) -> RunDir:
     """Returns the run that has the weights: of a transferred run the original one."""
     origin = run.origin
-    has_own = (run.root / "model.safetensors").is_file()
+    has_own = run.own_weights_path.is_file()
     return run if has_own or origin is None else origin
 
 
@@ -174,7 +174,7 @@ def _check_free(target: RunDir, base: RunDir) -> None:
     """Checks that the adapted run replaces only an earlier adapted run."""
     if target.run_id == base.run_id:
         raise ArtifactError("The adapted run needs another name than its base.")
-    if target.info_path.is_file() and not (target.root / "model.safetensors").is_file():
+    if target.info_path.is_file() and not target.own_weights_path.is_file():
         raise ArtifactError(f"{target.run_id} is a transferred run. Choose another --as.")
 
 
@@ -216,7 +216,7 @@ def _write(
     write_transferred_run(run, info, probabilities, samples)
     state = _adapted_state(network, adapted)
     with atomic_replace(run) as new:
-        save_tensors(new.root / "model.safetensors", state, {"run_id": run.run_id})
+        save_tensors(new.own_weights_path, state, {"run_id": run.run_id})
 
 
 def _adapted_state(network: Network, adapted: AdaptedLogits) -> dict[str, torch.Tensor]:

@@ -21,7 +21,7 @@ from fer_core.abilities import abilities_of, model_file
 from fer_core.artifacts import BenchmarkDir, safe_name
 from fer_core.data.centerface import CenterFaceDetector
 from fer_core.data.imaging import SampleFormat
-from fer_core.data.prepared import PreparedDataset
+from fer_core.data.prepared import PreparedDataset, is_prepared
 from fer_core.data.splits import split_hash
 from fer_core.data.transfer_faces import FaceOptions, FoundFaces, find_set_faces
 from fer_core.data.transfer_set import SetFacts, is_unlabelled_class, write_set
@@ -272,8 +272,7 @@ def compare(
     The benchmark's statistics are computed first if they are missing and its pictures are here.
     """
     detector = CenterFaceDetector()
-    prepared = data / origin.name
-    known = PreparedDataset.open(prepared) if (prepared / "images.npy").is_file() else None
+    known = PreparedDataset.open_if_present(data / origin.name)
     reference = reference_of(origin, known, detector, progress.wrap)
     if reference is not None:
         measure_set(origin, benchmark, dataset, reference, detector, progress.wrap)
@@ -288,7 +287,7 @@ def _rescore_others(
     for run in benchmark.runs():
         if run.run_id in reports or rescore(run, samples) is not None:
             continue
-        if not (run.root / run.weights_path.name).is_file():  # an adapted run is kept
+        if not run.own_weights_path.is_file():  # an adapted run is kept
             shutil.rmtree(run.root, ignore_errors=True)
 
 
@@ -340,7 +339,7 @@ def _labelled(pictures: PictureSet) -> PictureSet:
 
 
 def _is_prepared(data: Path, path: str) -> bool:
-    return "/" not in path and (data / path / "images.npy").is_file()
+    return "/" not in path and is_prepared(data / path)
 
 
 def _snapshot(path: str) -> dict[str, tuple[int, int]]:
