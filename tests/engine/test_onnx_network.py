@@ -119,7 +119,8 @@ def test_integers_are_the_pixels_values(tmp_path, kind):
         network.probabilities(FACES, ROWS), raw.probabilities(FACES, ROWS), atol=1e-5
     )
     assert assumptions(network, declared) == [
-        "The file does not describe its input; assumed: --mean 0,0,0 --std 0.003922,0.003922,0.003922."
+        "The file does not describe its input; assumed: --mean 0,0,0 --std "
+        "0.003922,0.003922,0.003922."
     ]
 
 
