@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from fer_core.data.sources.base import Origin, Skipped, Split
+from fer_core.data.sources.base import NO_MAJORITY, Origin, Skipped, Split
 from fer_core.data.sources.box_columns import box_columns
 from fer_core.data.sources.class_names import ClassNames, code_of, emotion_of
 from fer_core.data.sources.files import Box, ImageFile, ImageFiles, ShareBox, is_image, need_tree
@@ -18,8 +18,10 @@ from fer_core.data.sources.picture_index import PictureIndex
 from fer_core.data.sources.split_names import require_known, split_in, split_of, split_of_path
 from fer_core.data.sources.tables import (
     NO_LABEL,
+    VOTES,
     AnnotationTable,
     Columns,
+    class_columns,
     extra_columns,
     extras_of,
     group_column,
@@ -126,7 +128,9 @@ class AnnotatedSource(ImageFiles):
             several = faces[row.name] > 1 and row.face != (row.name, None, None)
             if several:
                 key, before[row.name] = f"{key}#{before[row.name]}", before[row.name] + 1
-            if row.problem:
+            if row.problem == NO_MAJORITY:
+                yield ImageFile(row.name, key, None, row.split, NO_MAJORITY, votes=row.votes)
+            elif row.problem:
                 yield Skipped(key, row.problem)
             elif label := reading.labels[row.label]:
                 yield ImageFile(
@@ -139,6 +143,7 @@ class AnnotatedSource(ImageFiles):
                     extras=row.extras,
                     box=row.box,
                     share_box=row.share_box,
+                    votes=row.votes,
                 )
 
     def _compare(
@@ -169,6 +174,8 @@ class AnnotatedSource(ImageFiles):
         unlisted = sum(is_image(name) and name not in listed for name in tree.files)
         shown = ", ".join(table.name for table in tables[:4])
         self.notes.append(f"Labels are read from {shown}{' ...' if len(tables) > 4 else ''}.")
+        if any(row.votes for row in rows):
+            self.notes.append("The label is the class with more than half of the votes.")
         self.notes += [
             f"Not read: {table.bad_lines:,} lines of {table.name} with too many fields. A name "
             "that contains the separator must be in quotes."
@@ -203,6 +210,7 @@ class _Row:
     problem: str = ""
     box: Box | None = None
     share_box: ShareBox | None = None
+    votes: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def face(self) -> tuple[object, ...]:
@@ -341,9 +349,16 @@ def _label(table: AnnotationTable, columns: Columns, *, ask: bool) -> str | None
         return str(emotions[0])
     if not ask:
         return None
+    shares = class_columns(rows)
+    remedy = (
+        f"The columns {', '.join(shares[:3])} ... hold neither a single 1 in each row nor votes: "
+        "add a column label with the class of each row"
+        if shares
+        else "Name it with --label"
+    )
     raise DataError(
         f"{table.name} has no column that is known to hold labels; its columns are "
-        f"{', '.join(map(str, table.rows.columns))}. Name it with --label."
+        f"{', '.join(map(str, table.rows.columns))}. {remedy}."
     )
 
 
@@ -386,10 +401,16 @@ def _rows(tree: FileTree, tables: Sequence[AnnotationTable], columns: Columns) -
     yield from rows
 
 
+_TWICE = (
+    "It is listed twice, with different labels. Write votes of several annotators as one row with "
+    "a column for each class."
+)
+
+
 def _merged(first: _Row, other: _Row) -> _Row:
     """Returns one row of two that list the same face; a known split completes an unknown one."""
     if first.label != other.label:
-        return replace(first, problem="It is listed twice, with different labels.")
+        return replace(first, problem=_TWICE)
     if None not in (first.split, other.split) and first.split != other.split:
         return replace(first, problem="It is listed twice, in different splits.")
     return replace(first, split=first.split or other.split)
@@ -428,6 +449,9 @@ def _table_rows(index: PictureIndex, table: AnnotationTable, columns: Columns) -
             problem = f"{table.name} names it, but there is no such picture, or several."
         person = cells[group][number] if group else None
         box, share_box = boxes.of(values) if boxes else (None, None)
+        votes = _votes(values) if table.header else {}
+        if problem == NO_LABEL and sum(votes.values()) > 0:
+            problem = NO_MAJORITY
         yield _Row(
             name or cell,
             text_of(cells[label][number]),
@@ -437,7 +461,15 @@ def _table_rows(index: PictureIndex, table: AnnotationTable, columns: Columns) -
             problem,
             box,
             share_box,
+            votes,
         )
+
+
+def _votes(row: Mapping[str, str]) -> dict[str, int]:
+    """Returns the votes of a row by class; empty if it has no columns of votes."""
+    cells = {name.removeprefix(VOTES): row[name] for name in row if name.startswith(VOTES)}
+    votes = {name: code_of(cell) for name, cell in cells.items()}
+    return {name: count for name, count in votes.items() if count is not None}
 
 
 def _row_splits(table: AnnotationTable, column: str | None) -> list[Split | None]:

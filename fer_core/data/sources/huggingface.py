@@ -40,6 +40,7 @@ from fer_core.data.sources.tables import (
     split_column,
     text_of,
     usual_columns,
+    with_label_of_columns,
     with_split_of_flags,
 )
 from fer_core.data.sources.tree import FileTree, file_stat, file_tree, is_archive, open_tree
@@ -252,6 +253,7 @@ def _read_facts(parts: Sequence[_Rows], names: Sequence[str], columns: Columns) 
     simple = [name for name in names if not any(_is_nested(row[name]) for row in heads)]
     head = pd.DataFrame([{name: row[name] for name in simple} for row in heads])
     head = head.astype("str") if len(head) else pd.DataFrame(columns=list(simple))
+    head = with_label_of_columns(head)
     where = "The dataset"
     label = label_column(head, columns.label, where)
     if label is None:
@@ -259,9 +261,8 @@ def _read_facts(parts: Sequence[_Rows], names: Sequence[str], columns: Columns) 
             f"{where} has no label column; its columns are {', '.join(names) or 'pictures only'}. "
             "Name it with --label."
         )
-    table = with_split_of_flags(
-        pd.DataFrame([row for rows in parts for row in rows.read(simple, label)])
-    )
+    table = pd.DataFrame([row for rows in parts for row in rows.read(simple, label)])
+    table = with_split_of_flags(with_label_of_columns(table))
     split = split_column(table, columns.split_column, where)
     group = group_column(table, columns.group, where, (label, split))
     extras = extra_columns(table, (label, split))

@@ -33,6 +33,7 @@ from fer_core.data.sources.tables import (
     plain,
     split_column,
     text_of,
+    with_label_of_columns,
     with_split_of_flags,
 )
 from fer_core.data.sources.tree import FileTree, file_tree, open_tree
@@ -315,7 +316,7 @@ def read_pixel_table(file: PixelFile, columns: Columns) -> PixelTable:
         raise DataError(_no_pixels(file))
     others = [name for name in form.columns if name != form.pixels]
     table = pd.concat(list(form.chunks(file, others)), ignore_index=True)
-    table = with_split_of_flags(table)
+    table = with_split_of_flags(with_label_of_columns(table))
     label = label_column(table, columns.label, file.name)
     if label is None:
         raise DataError(

@@ -37,7 +37,8 @@ _FILLERS = re.compile(
     r"^(fer2013(plus)?|ferplus|fer|affectnet|rafdb|raf|expw|ckplus|ck|kdef|jaffe|sfew|caer|"
     r"[0-9]+|data(set)?|emotions?|expressions?)"
     r"(?=train|val|test|public|private)"
-    r"|(sets?|splits?|data|images?|imgs?|faces?|folders?|labels?|list|aligned|cropped)$"
+    r"|(sets?|splits?|data|images?|imgs?|faces?|folders?|labels?|list|aligned|cropped|"
+    r"(19|20)[0-9]{2})$"
 )
 KNOWN = "train, validation and test (also val, dev, public_test, private_test ...)"
 

@@ -5,7 +5,6 @@ without one.
 """
 
 import io
-import json
 import re
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,20 +15,29 @@ import pandas as pd
 
 from fer_core.data.sources.class_names import code_of, emotion_of
 from fer_core.data.sources.files import is_image
+from fer_core.data.sources.json_tables import (
+    expanded,
+    holds_objects,
+    json_line_rows,
+    json_rows,
+)
 from fer_core.data.sources.parquet_files import read_picture_list
 from fer_core.data.sources.picture_index import PictureIndex
 from fer_core.data.sources.split_names import split_of
 from fer_core.data.sources.tree import FileTree
 from fer_core.errors import DataError
 
-TABLE_SUFFIXES = (".csv", ".tsv", ".txt", ".lst", ".list", ".jsonl", ".parquet")
+TABLE_SUFFIXES = (
+    ".csv", ".tsv", ".txt", ".lst", ".list", ".json", ".jsonl", ".ndjson", ".parquet"
+)  # fmt: skip
 IMAGE_COLUMNS = (
     "filename", "file", "filepath", "path", "pth", "imagepath", "imgpath", "imagename", "imgname",
     "image", "img", "picture", "face", "subdirectoryfilepath", "name", "imageid", "id",
 )  # fmt: skip
 LABEL_COLUMNS = (
     "label", "labels", "emotion", "emotions", "expression", "class", "classname", "category",
-    "target", "expressionlabel", "emotionlabel", "labelname", "emotionname", "expressionname",
+    "target", "choice", "choices", "expressionlabel", "emotionlabel", "labelname", "emotionname",
+    "expressionname",
 )  # fmt: skip
 SPLIT_COLUMNS = ("split", "usage", "subset", "partition", "set", "phase")
 PERSON_COLUMNS = (
@@ -64,6 +72,9 @@ UNLABELLED = ("", "-1", "nan", "none", "null", "na", "n/a", "?")
 """Values that mean no label, in lower case."""
 
 NO_LABEL = "It has no label."
+
+VOTES = "votes_"
+"""Beginning of the names of columns that hold the annotators' votes for a class."""
 
 _ZERO, _ONE = ("0", "0.0", "false"), ("1", "1.0", "true")
 """Cells of a column per class."""
@@ -380,7 +391,7 @@ def read_annotations(
     rows, header, bad_lines = _read_cells(tree, name)
     if rows is None or rows.empty:
         return None
-    rows = with_split_of_flags(_without_one_hot(rows)) if header else rows
+    rows = with_split_of_flags(with_label_of_columns(rows)) if header else rows
     column = (
         named_column(list(rows.columns), image, "image", name)
         if image is not None
@@ -397,39 +408,59 @@ def _read_cells(tree: FileTree, name: str) -> tuple[pd.DataFrame | None, bool, i
     lines = [line for line in head.splitlines() if line.strip()][:50]
     if not lines or "\0" in head:
         return None, False, 0
-    if name.lower().endswith(".jsonl"):
-        return _json_rows(tree.text(name, _MOST_BYTES)), True, 0
+    if name.lower().endswith((".json", ".jsonl", ".ndjson")):
+        read = json_rows if name.lower().endswith(".json") else json_line_rows
+        return _of_records(read(tree.text(name, _MOST_BYTES))), True, 0
     separator = _separator(lines)
     if separator is None:
         return None, False, 0
     header = _has_header(lines, separator)
     rows, bad_lines = _read(tree.text(name, _MOST_BYTES), separator, header=header)
+    if header and rows is not None:
+        rows = _with_objects_expanded(rows)
     return rows, header, bad_lines
 
 
-def _without_one_hot(rows: pd.DataFrame) -> pd.DataFrame:
-    """Replaces a column of 0 and 1 for each class by a column of labels.
+def with_label_of_columns(rows: pd.DataFrame) -> pd.DataFrame:
+    """Adds a column of labels to a table with a column for each class: of 0 and 1, or of votes.
 
-    Roboflow and pandas' `get_dummies` write such columns. A row with no class, or with several, has
-    no label.
+    Roboflow and pandas' `get_dummies` write the former. A row with no class, or with several, has
+    no label; of votes the class has more than half. Votes are kept in columns `votes_<class>`.
     """
     columns = [column for column in rows.columns if emotion_of(str(column))]
     if len(columns) < 2 or usual_columns(list(map(str, rows.columns)), LABEL_COLUMNS):
         return rows
-    flags = rows[columns].apply(lambda column: column.str.strip().str.lower())
-    if not flags.isin((*_ZERO, *_ONE)).all(axis=None):
+    cells = rows[columns].apply(lambda column: column.astype(str).str.strip().str.lower())
+    if cells.isin((*_ZERO, *_ONE)).all(axis=None):
+        chosen = cells.isin(_ONE)
+        label = chosen.idxmax(axis=1).where(chosen.sum(axis=1) == 1, "")
+        return rows.drop(columns=columns).assign(label=label)
+    votes = cells.apply(pd.to_numeric, errors="coerce")
+    if not ((votes >= 0) & (votes % 1 == 0)).all(axis=None):
         return rows
-    chosen = flags.isin(_ONE)
-    label = chosen.idxmax(axis=1).where(chosen.sum(axis=1) == 1, "")
-    return rows.drop(columns=columns).assign(label=label)
+    label = votes.idxmax(axis=1).where(2 * votes.max(axis=1) > votes.sum(axis=1), "")
+    named = {column: f"{VOTES}{emotion_of(str(column))}" for column in columns}
+    return rows.rename(columns=named).assign(label=label)
 
 
-def _json_rows(text: str) -> pd.DataFrame | None:
-    try:
-        rows = [json.loads(line) for line in text.splitlines() if line.strip()]
-        return pd.DataFrame(rows).astype("str") if rows else None
-    except (ValueError, TypeError):
-        return None
+def class_columns(table: pd.DataFrame) -> list[str]:
+    """Returns the columns that are named after emotions, if there are several."""
+    columns = [str(column) for column in table.columns if emotion_of(str(column))]
+    return columns if len(columns) > 1 else []
+
+
+def _of_records(rows: Sequence[Mapping[str, str]]) -> pd.DataFrame | None:
+    return pd.DataFrame(rows, dtype="str").fillna("") if rows else None
+
+
+def _with_objects_expanded(rows: pd.DataFrame) -> pd.DataFrame:
+    """Returns a table whose cells that hold JSON objects are columns for their keys."""
+    heads = rows.head(1).to_dict(orient="records")
+    if not any(holds_objects(str(cell)) for row in heads for cell in row.values()):
+        return rows
+    cells = [{str(name): cell for name, cell in row.items()} for row in rows.to_dict("records")]
+    table = _of_records([expanded(row) for row in cells])
+    return rows if table is None else table
 
 
 def _separator(lines: Sequence[str]) -> str | None:

@@ -1,0 +1,147 @@
+"""Annotations in JSON as rows of text: records, a label for each name, and exports of programs.
+
+Objects inside a record become columns with the names of their keys, and each object of a list
+becomes a row of its own: the regions of VGG Image Annotator, the results of Label Studio. COCO's
+annotations are joined with their images and categories.
+"""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+_MOST_ROWS = 100
+"""Maximum number of rows of one record."""
+
+Row = dict[str, str]
+
+
+def json_rows(text: str) -> list[Row]:
+    """Returns the rows of a JSON file; empty if it holds no records."""
+    try:
+        content = json.loads(text)
+    except ValueError:
+        return []
+    return [row for record in _records(content) for row in rows_of(record)]
+
+
+def json_line_rows(text: str) -> list[Row]:
+    """Returns the rows of a file with a JSON object in each line; empty if it is none."""
+    try:
+        records = [json.loads(line) for line in text.splitlines() if line.strip()]
+    except ValueError:
+        return []
+    if not all(isinstance(record, dict) for record in records):
+        return []
+    return [row for record in records for row in rows_of(record)]
+
+
+def expanded(row: Mapping[str, str]) -> Row:
+    """Returns a row of a csv with the keys of cells that hold an object as columns."""
+    flat: Row = {}
+    for name, cell in row.items():
+        content = _object(cell)
+        _add(flat, content if content is not None else {name: cell})
+    return flat
+
+
+def holds_objects(cell: str) -> bool:
+    """Whether a cell holds an object, such as `{"name": "rect", "x": 5}`."""
+    return _object(cell) is not None
+
+
+def rows_of(record: Mapping[str, Any]) -> list[Row]:
+    """Returns the rows of a record: one for each object of its lists."""
+    base: Row = {}
+    rows: list[Row] = [{}]
+    for name, value in record.items():
+        inner = _inner(value)
+        if not inner:
+            _add(base, {name: value})
+            continue
+        more = [_apart(row, base, name) for item in inner for row in rows_of(item)]
+        if len(rows) * len(more) <= _MOST_ROWS:
+            rows = [{**other, **row} for row in rows for other in more]
+    return [_with_shares({**row, **base}) for row in rows]
+
+
+def _apart(row: Row, base: Row, prefix: str) -> Row:
+    """Returns a row without the names of another one: equal names get a prefix."""
+    return {f"{prefix}_{name}" if name in base else name: cell for name, cell in row.items()}
+
+
+def _with_shares(row: Row) -> Row:
+    """Returns a row of Label Studio, whose boxes are percentages of the picture, with shares."""
+    if not {"original_width", "original_height", "x", "y", "w", "h"} <= row.keys():
+        return row
+    shares = {name: str(float(row[name]) / 100) for name in ("x", "y", "w", "h")}
+    sizes = ("original_width", "original_height")
+    return {name: cell for name, cell in row.items() if name not in sizes} | shares
+
+
+def _records(content: Any) -> list[Mapping[str, Any]]:  # noqa: ANN401 (as read from JSON)
+    if isinstance(content, list):
+        return content if all(isinstance(record, dict) for record in content) else []
+    if not isinstance(content, dict) or not content:
+        return []
+    if {"images", "annotations", "categories"} <= content.keys():
+        return list(_coco(content))
+    values = list(content.values())
+    if all(isinstance(value, (str, int)) for value in values):
+        return [{"file": name, "label": value} for name, value in content.items()]
+    if all(isinstance(value, dict) for value in values):
+        return [{"file": name, **value} for name, value in content.items()]
+    # one list of records, such as {"version": 1, "data": [...]}
+    lists = [value for value in values if _inner(value)]
+    return list(lists[0]) if len(lists) == 1 else []
+
+
+def _coco(content: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    images = {image.get("id"): image for image in content["images"]}
+    names = {category.get("id"): category.get("name") for category in content["categories"]}
+    for annotation in content["annotations"]:
+        image = images.get(annotation.get("image_id"), {})
+        box = annotation.get("bbox") or []
+        corners = dict(zip(("x", "y", "width", "height"), box, strict=False))
+        yield {
+            "file_name": image.get("file_name", ""),
+            "label": names.get(annotation.get("category_id"), ""),
+            "bbox": corners,
+        }
+
+
+def _inner(value: object) -> Sequence[Mapping[str, Any]]:
+    """Returns the objects of a list of them; empty for other values."""
+    if isinstance(value, dict):
+        return [value] if any(_inner(item) for item in value.values()) else []
+    if isinstance(value, list) and value and all(isinstance(item, dict) for item in value):
+        return value
+    return []
+
+
+def _add(row: Row, values: Mapping[str, Any]) -> None:
+    """Adds values to a row, those of objects under the names of their keys.
+
+    Width and height of a box are called `w` and `h`, to tell them from those of the picture.
+    """
+    is_box = {"x", "y", "width", "height"} <= values.keys()
+    for name, value in values.items():
+        if isinstance(value, dict):
+            inner: Row = {}
+            _add(inner, value)
+            row |= _apart(inner, row, name)
+        elif isinstance(value, list) and len(value) == 1:
+            _add(row, {name: value[0]})
+        else:
+            column = {"width": "w", "height": "h"}.get(name, name) if is_box else name
+            text = "" if value is None else value
+            row.setdefault(column, text if isinstance(text, str) else json.dumps(text))
+
+
+def _object(cell: str) -> dict[str, Any] | None:
+    if not cell.lstrip().startswith("{"):
+        return None
+    try:
+        content = json.loads(cell)
+    except ValueError:
+        return None
+    return content if isinstance(content, dict) else None
