@@ -26,7 +26,7 @@ from fer_core.project import ROOT
 from fer_core.serving.app import create_app
 from fer_core.serving.settings import Settings
 from tests.support.pages import galleries, texts
-from training.jobs.predict import find_files, predict_files
+from training.jobs.predict import find_files, predict_part
 
 RUN, TITLE = "efficientnet_lite0-cpu-s0", "EfficientNet-Lite0"
 CLOSE = 0.005
@@ -117,7 +117,7 @@ def test_predict_and_the_service_answer_it(case, tmp_path):
     (tmp_path / "face.png").write_bytes(png(case))
     predictor = Predictor(case["benchmark"])
     files = find_files(tmp_path / "face.png")
-    (row,) = predict_files(files, predictor, [RUN], None, lambda items, *_: items).table.to_dict(
+    (row,) = predict_part(files, predictor, [RUN], None, lambda items, *_: items).table.to_dict(
         "records"
     )
     assert row["answer"] == case["predicted"]

@@ -44,7 +44,7 @@ class Files:
 
 @dataclass(frozen=True)
 class PredictOptions:
-    """Options of `predict_files`.
+    """Options of `predict_part`.
 
     Attributes:
         every: Seconds between the frames of a video; None for all frames.
@@ -63,7 +63,7 @@ class PredictOptions:
 
 @dataclass
 class Tally:
-    """Result of `predict_files`.
+    """Result of `predict_part`.
 
     Attributes:
         table: One row per face and run, and one per run of what shows no face or could not be read
@@ -123,26 +123,6 @@ def find_files(path: Path) -> Files:
             f"({', '.join(video.SUFFIXES)}). {reason}"
         )
     return Files(path, pictures, videos, unreadable)
-
-
-def predict_files(
-    files: Files,
-    predictor: Predictor,
-    run_ids: Sequence[str],
-    detector: FaceDetector | None,
-    progress: Progress,
-    options: PredictOptions | None = None,
-) -> Tally:
-    """Predicts every face with every run, all files at once; see `predict_part`.
-
-    Raises:
-        DataError: If no file could be read.
-        ArtifactError: If a run is damaged.
-        WeightsError: If its weights are missing or damaged.
-    """
-    tally = predict_part(files, predictor, run_ids, detector, progress, options)
-    check_any_read(tally)
-    return tally
 
 
 def check_any_read(tally: Tally) -> None:

@@ -22,7 +22,7 @@ from fer_core.predictor.table import NO_FACE, TAKEN_AS_CROP, TOO_SMALL, Sighting
 from tests.support.uploads import QuarterDetector, png
 from tests.support.video import write_video
 from training import __main__ as cli
-from training.jobs.predict import PredictOptions, find_files, predict_files
+from training.jobs.predict import PredictOptions, find_files, predict_part
 from training.terminal.predictions import timeline
 from training.terminal.progress import console
 
@@ -70,7 +70,7 @@ def run(toy, monkeypatch):
 
 
 def test_one_row_per_face_and_run(folder, predictor):
-    tally = predict_files(find_files(folder), predictor, RUNS, QuarterDetector(), plain)
+    tally = predict_part(find_files(folder), predictor, RUNS, QuarterDetector(), plain)
     assert (tally.pictures, tally.frames, tally.faceless_frames) == (2, 5, 1)
     assert set(tally.skipped) == {"bad.jpg", "d.mp4"}
     table = tally.table
@@ -104,7 +104,7 @@ def test_one_row_per_face_and_run(folder, predictor):
 
 
 def test_frames_times_and_persons_of_a_video(folder, predictor):
-    tally = predict_files(
+    tally = predict_part(
         find_files(folder / "c.avi"), predictor, [NETWORK], QuarterDetector(), plain,
         PredictOptions(smooth=0.2),
     )  # fmt: skip
@@ -194,7 +194,7 @@ def test_pictures_without_a_face_have_a_row(folder, predictor):
     blank.save(folder / "blank.avif")
     (folder / "phone.heic").write_bytes(b"\0\0\0\x18ftypheic" + bytes(20))
     (folder / "raw.cr2").write_bytes(b"II*\0")
-    tally = predict_files(find_files(folder), predictor, [NETWORK], QuarterDetector(), plain)
+    tally = predict_part(find_files(folder), predictor, [NETWORK], QuarterDetector(), plain)
     assert tally.faceless == {"blank.avif": NO_FACE, "blank.jfif": NO_FACE}
     rows = tally.table.set_index("file").loc[["blank.avif", "blank.jfif"]]
     assert len(rows) == 2
@@ -209,7 +209,7 @@ def test_pictures_without_a_face_have_a_row(folder, predictor):
 
 def test_a_video_without_a_face_gives_a_table(tmp_path, predictor):
     path = write_video(tmp_path / "a.avi", [np.full((96, 96, 3), 30, np.uint8)] * 3)
-    tally = predict_files(find_files(path), predictor, [NETWORK], QuarterDetector(), plain)
+    tally = predict_part(find_files(path), predictor, [NETWORK], QuarterDetector(), plain)
     assert list(tally.table["frame"]) == [0, 1, 2]
     assert tally.table["face"].isna().all()
     assert tally.faceless_frames == 3
@@ -225,7 +225,7 @@ def test_small_square_images_are_treated_as_cropped_and_small_faces_reported(tmp
     Image.fromarray(noise).save(tmp_path / "crop.png")
     Image.fromarray(noise).resize((120, 120)).save(tmp_path / "group.png")
     Image.new("L", (48, 48), 128).save(tmp_path / "flat.png")
-    tally = predict_files(find_files(tmp_path), predictor, [NETWORK], Small(), plain)
+    tally = predict_part(find_files(tmp_path), predictor, [NETWORK], Small(), plain)
     table = tally.table.set_index("file")
     assert table["note"].to_dict() == {
         "crop.png": TAKEN_AS_CROP, "flat.png": NO_FACE, "group.png": TOO_SMALL
@@ -247,10 +247,10 @@ def test_all_frames_of_an_animation_on_request(tmp_path, predictor, kind, option
     path = tmp_path / f"a.{kind.lower()}"
     bright.save(path, kind, save_all=True, append_images=[dark, bright], duration=200, **options)
     files = find_files(path)
-    first = predict_files(files, predictor, [NETWORK], QuarterDetector(), plain).table
+    first = predict_part(files, predictor, [NETWORK], QuarterDetector(), plain).table
     assert first[["frame", "seconds"]].isna().all(axis=None)
     assert len(first) == 1
-    every = predict_files(
+    every = predict_part(
         files, predictor, [NETWORK], QuarterDetector(), plain, PredictOptions(all_frames=True)
     ).table
     assert list(every["frame"]) == [0, 1, 2]
@@ -267,7 +267,7 @@ def test_a_cut_animation_keeps_the_frames_before_the_cut(tmp_path, predictor, ke
     path = tmp_path / "cut.gif"
     frames[0].save(path, save_all=True, append_images=frames[1:], duration=200)
     path.write_bytes(path.read_bytes()[: int(kept * path.stat().st_size)])
-    tally = predict_files(
+    tally = predict_part(
         find_files(path), predictor, [NETWORK], None, plain, PredictOptions(all_frames=True)
     )
     assert tally.pictures == 1
@@ -296,7 +296,7 @@ def test_the_command_writes_the_frames_before_the_cut(tmp_path, run):
 
 def test_jitter_averages_five_crops_of_each_face(folder, predictor):
     files = find_files(folder / "a.png")
-    table = predict_files(
+    table = predict_part(
         files, predictor, [NETWORK], QuarterDetector(), plain, PredictOptions(jitter=True)
     ).table
     picture = open_picture(png(0, 3))
@@ -337,7 +337,7 @@ def test_pictures_without_a_suffix_are_predicted(tmp_path, predictor):
     (tmp_path / "README").write_text("BMW and Audi: no picture")
     files = find_files(tmp_path)
     assert [path.name for path in files.pictures] == ["bitmap", "noext"]
-    assert predict_files(files, predictor, [NETWORK], None, plain).pictures == 2
+    assert predict_part(files, predictor, [NETWORK], None, plain).pictures == 2
 
 
 def test_the_timeline_is_summarised():

@@ -19,7 +19,7 @@ from tests.support.builders import toy_benchmark
 from training.jobs import transfer as job
 from training.jobs import transfer_reference
 from training.jobs.adapt import groups_of
-from training.jobs.predict import find_files, predict_files
+from training.jobs.predict import find_files, predict_part
 from training.jobs.prediction_cache import PredictionCache
 from training.jobs.transfer import TransferOptions, transfer
 from training.jobs.transfer_progress import TransferProgressFile
@@ -67,7 +67,7 @@ def test_runs_answer_as_predict_does(toy, folder):
         result.benchmark.run(NETWORK).predictions_path, SEVEN_EMOTIONS, unlabelled=True
     ).split("test")
     predictor = Predictor(toy.benchmark)
-    table = predict_files(
+    table = predict_part(
         find_files(folder), predictor, [NETWORK], None, lambda items, *_: items
     ).table.set_index("file")
     for sample_id, row in zip(written.ids, written.probabilities, strict=True):
