@@ -47,7 +47,6 @@ from fer_core.evaluation.leaderboard import (
     THREADS,
     BenchmarkResults,
     Entry,
-    RunSource,
     build_leaderboard,
 )
 from fer_core.evaluation.lineage import Lineage, trace_lineage
@@ -55,6 +54,7 @@ from fer_core.evaluation.predictions import Predictions, SplitPredictions, read_
 from fer_core.evaluation.prior_shift import PriorCurves
 from fer_core.evaluation.prior_shift import prior_curves as measure_prior_curves
 from fer_core.evaluation.ranking import Doubt, Ranking, doubts_of, rank_under_doubt
+from fer_core.evaluation.run_sources import RunSource
 from fer_core.evaluation.scope import (
     SECOND_LABEL,
     Scope,
@@ -123,13 +123,18 @@ class Board:
         return tuple(entry for entry in every if entry.run_id in self.scored.predictions)
 
 
-@st.cache_resource(max_entries=_BOARDS, show_spinner="Computing metrics ...", hash_funcs=BY_RESULTS)
-def leaderboard(benchmark: Benchmark, scope: Scope) -> BenchmarkResults:
-    """Returns the leaderboard of all readable runs on a scope; others become warnings."""
-    sources = [
+def run_sources(benchmark: Benchmark) -> list[RunSource]:
+    """Returns the runs of a benchmark for an evaluation of their cached predictions."""
+    return [
         RunSource(run.directory, run.info, run.report, partial(predictions, run))
         for run in benchmark.runs
     ]
+
+
+@st.cache_resource(max_entries=_BOARDS, show_spinner="Computing metrics ...", hash_funcs=BY_RESULTS)
+def leaderboard(benchmark: Benchmark, scope: Scope) -> BenchmarkResults:
+    """Returns the leaderboard of all readable runs on a scope; others become warnings."""
+    sources = run_sources(benchmark)
     return build_leaderboard(benchmark.info, samples(benchmark), sources, scope, run_finder())
 
 

@@ -1,18 +1,15 @@
 """Cached verdicts. The caching rules are those of `dashboard.cache.benchmarks`."""
 
-from functools import partial
-
 import pandas as pd
 import streamlit as st
 
-from dashboard.cache.benchmarks import Benchmark, predictions, samples
-from dashboard.cache.results import BY_RESULTS
+from dashboard.cache.benchmarks import Benchmark, samples
+from dashboard.cache.results import BY_RESULTS, run_sources
 from fer_core.evaluation import slices
 from fer_core.evaluation.candidates import Candidate, CandidateSet, read_candidates
 from fer_core.evaluation.constraints import Constraints
 from fer_core.evaluation.error_costs import ErrorCosts
 from fer_core.evaluation.human_votes import Votes
-from fer_core.evaluation.leaderboard import RunSource
 from fer_core.evaluation.operating_points import calibrated_splits
 from fer_core.evaluation.predictions import SplitPredictions
 from fer_core.evaluation.probe_text import probe_sentence
@@ -28,11 +25,7 @@ def candidates(benchmark: Benchmark) -> CandidateSet:
     Raises:
         ArtifactError: If no run can be read.
     """
-    sources = [
-        RunSource(run.directory, run.info, run.report, partial(predictions, run))
-        for run in benchmark.runs
-    ]
-    return read_candidates(benchmark.info, sources)
+    return read_candidates(benchmark.info, run_sources(benchmark))
 
 
 @st.cache_resource(max_entries=16, show_spinner=False, hash_funcs=BY_RESULTS)

@@ -16,7 +16,7 @@ from dashboard.components.text import plain
 from dashboard.state import BIND, Key
 from fer_core.errors import FerscopeError
 from fer_core.evaluation import slices
-from fer_core.evaluation.leaderboard import why_unranked
+from fer_core.evaluation.comparable import why_unranked
 from fer_core.evaluation.scope import SECOND_LABEL, VALIDATION, SampleSet, Scope
 from fer_core.evaluation.subsets import presets
 from fer_core.figures.html_report import EVAL_SET_TITLES
@@ -140,7 +140,7 @@ def unranked_notes(board: Board, *run_ids: str) -> None:
     first = board.results.entries[0]
     for entry in board.results.unranked:
         if entry.run_id in run_ids:
-            reason = f"{entry.title} is not ranked: {why_unranked(entry, first)}."
+            reason = f"{entry.title} is not ranked: {why_unranked(entry.report, first.report)}."
             st.info(plain(reason), icon=":material/info:")
 
 

@@ -8,7 +8,7 @@ from dashboard.cache.benchmarks import Benchmark
 from dashboard.cache.figures import figure
 from dashboard.components import chart, gallery
 from dashboard.components.text import percent, plain
-from fer_core.evaluation.leaderboard import comparable_runs
+from fer_core.evaluation.comparable import comparable_runs
 from fer_core.figures import charts
 from fer_core.figures.tables import interval
 

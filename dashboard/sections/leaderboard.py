@@ -18,9 +18,10 @@ from dashboard.components.columns import share_bar
 from dashboard.components.text import plain
 from dashboard.sections import run_notes
 from dashboard.state import Key
+from fer_core.evaluation.comparable import why_unranked
 from fer_core.evaluation.constraints import Constraints
 from fer_core.evaluation.error_costs import ErrorCosts
-from fer_core.evaluation.leaderboard import BenchmarkResults, Entry, why_unranked
+from fer_core.evaluation.leaderboard import BenchmarkResults, Entry
 from fer_core.evaluation.leaderboard_columns import (
     COLUMNS,
     DEFAULT_COLUMNS,
@@ -211,7 +212,7 @@ def ranking(benchmark: Benchmark, board: Board) -> None:
         unranked = run_notes.with_parameters(unranked, parameters, tags, picked)
         show(benchmark, unranked, key="unranked")
         for entry in ranked.unranked:
-            st.caption(plain(f"{entry.title}: {why_unranked(entry, entries[0])}."))
+            st.caption(plain(f"{entry.title}: {why_unranked(entry.report, entries[0].report)}."))
     with st.expander("Test readings: evaluations on the test set"):
         _test_readings((*entries, *ranked.unranked))
     imported((*entries, *ranked.unranked))

@@ -16,7 +16,8 @@ from dashboard.components.text import percent, plain
 from dashboard.sections import leaderboard
 from dashboard.state import Key
 from fer_core.artifacts import RunDir
-from fer_core.evaluation.leaderboard import Entry, why_unranked
+from fer_core.evaluation.comparable import why_unranked
+from fer_core.evaluation.leaderboard import Entry
 from fer_core.evaluation.leaderboard_columns import COLUMNS, Column, Group, Kind
 from fer_core.evaluation.scope import Scope
 from fer_core.figures import charts, tables
@@ -44,7 +45,7 @@ def summary(benchmark: Benchmark, board: Board, entry: Entry) -> None:
             else "not ranked",
             f"tier {board.results.tiers.get(entry.run_id, '')}".strip()
             if entry.run_id in ranks
-            else f"not ranked: {why_unranked(entry, board.results.entries[0])}",
+            else f"not ranked: {why_unranked(entry.report, board.results.entries[0].report)}",
         ),
         "Latency": (
             f"{entry.values['latency_ms']:.0f} ms" if "latency_ms" in entry.values else "unknown",

@@ -3,16 +3,16 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from functools import partial
 
 from fer_core.abilities import abilities_of
 from fer_core.artifacts import BenchmarkDir
 from fer_core.errors import ArtifactError, FerscopeError
+from fer_core.evaluation.comparable import comparable_runs
 from fer_core.evaluation.efficiency import Efficiency
-from fer_core.evaluation.leaderboard import RunSource, check_matches_report, comparable_runs
 from fer_core.evaluation.licences import weight_licences
-from fer_core.evaluation.predictions import Predictions, SplitPredictions, read_predictions
-from fer_core.evaluation.report import Report, SplitMetrics
+from fer_core.evaluation.predictions import Predictions, SplitPredictions
+from fer_core.evaluation.report import SplitMetrics
+from fer_core.evaluation.run_sources import RunSource, check_matches_report, read_sources
 from fer_core.evaluation.seeds import seed_spreads
 from fer_core.records import BenchmarkInfo, shown_titles
 
@@ -91,16 +91,7 @@ def candidates_in(benchmark: BenchmarkDir) -> CandidateSet:
         ArtifactError: If the benchmark cannot be read, or none of its runs.
     """
     info = benchmark.info()
-    sources, problems = [], []
-    for run in benchmark.runs():
-        if not run.info_path.is_file():
-            continue
-        try:
-            load = partial(read_predictions, run, info.label_set)
-            sources.append(RunSource(run, run.info(), Report.read(run.report_path), load))
-        except FerscopeError as error:
-            problems.append(f"{run.run_id}: {error}")
-    return read_candidates(info, sources, problems)
+    return read_candidates(info, *read_sources(benchmark, info))
 
 
 def read_candidates(

@@ -1,4 +1,4 @@
-"""Runs that can be compared: their predictions are for the same samples with the same labels."""
+"""Runs that can be compared: one protocol, and predictions of the same samples and labels."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,6 +8,7 @@ import pandas as pd
 
 from fer_core.errors import ArtifactError
 from fer_core.evaluation.predictions import SplitPredictions
+from fer_core.evaluation.report import Report
 
 _LISTED = 3
 
@@ -23,6 +24,43 @@ class ComparableRuns:
 
     run_ids: tuple[str, ...]
     problems: Mapping[str, str]
+
+
+def comparable_runs(reports: Mapping[str, Report], split_hash: str) -> list[str]:
+    """Returns the ids of the runs that are ranked: those measured on the benchmark's split.
+
+    A run that lacks a class of the benchmark is ranked only if all do. If no run was measured on
+    the split, it returns the runs of the most common protocol.
+    """
+    protocols = {run_id: report.protocol.comparable for run_id, report in reports.items()}
+    if not protocols:
+        return []
+    candidates = list(protocols.values())
+    same_split = [key for key in candidates if key[1] == split_hash] or candidates
+    all_classes = [key for key in same_split if not key[-1]] or same_split
+    most_common = max(all_classes, key=candidates.count)
+    return [run_id for run_id, key in protocols.items() if key == most_common]
+
+
+def why_unranked(report: Report, ranked: Report) -> str:
+    """Returns in what the protocol of an unranked run differs from that of a ranked one.
+
+    The text continues a sentence that starts with "It is not ranked:".
+    """
+    own, theirs = report.protocol, ranked.protocol
+    if own.missing_classes != theirs.missing_classes:
+        if not own.missing_classes:
+            return f"it can predict {', '.join(theirs.missing_classes)}, the ranked runs cannot"
+        return (
+            f"it cannot predict {', '.join(own.missing_classes)}, so all images of "
+            f"{'this class' if len(own.missing_classes) == 1 else 'these classes'} are errors"
+        )
+    if own.test_time_augmentation != theirs.test_time_augmentation:
+        how = "with" if own.test_time_augmentation else "without"
+        return f"it predicts {how} test-time augmentation"
+    if own.split_hash != theirs.split_hash:
+        return "it was measured on another split"
+    return "it was measured on other test images or labels"
 
 
 def largest_comparable_set(

@@ -2,11 +2,10 @@
 
 import os
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
 from typing import Self
 
 import pandas as pd
@@ -15,42 +14,21 @@ from fer_core.artifacts import BenchmarkDir, RunDir
 from fer_core.errors import ArtifactError, FerscopeError
 from fer_core.evaluation import framing_shifts, leaderboard_columns, robustness
 from fer_core.evaluation.aligned import AlignedPredictions
-from fer_core.evaluation.comparable import agree, largest_comparable_set
+from fer_core.evaluation.comparable import agree, comparable_runs, largest_comparable_set
 from fer_core.evaluation.efficiency import Efficiency
 from fer_core.evaluation.leaderboard_columns import RunMetrics
 from fer_core.evaluation.lineage import FindRun
-from fer_core.evaluation.predictions import Predictions, SplitPredictions, read_predictions
+from fer_core.evaluation.predictions import SplitPredictions
 from fer_core.evaluation.report import Report
 from fer_core.evaluation.run_evaluation import Evaluation, ScopeEvaluator
-from fer_core.evaluation.scope import LEAK_FREE, TEST, Scope
+from fer_core.evaluation.run_sources import RunSource, check_matches_report, read_sources
+from fer_core.evaluation.scope import LEAK_FREE, Scope
 from fer_core.evaluation.significance import Comparison, compare_all, tiers
 from fer_core.evaluation.test_ledger import LineageReadings, lineage_readings
 from fer_core.records import BenchmarkInfo, RunInfo, shown_titles
 
 THREADS = min(4, os.cpu_count() or 1)
 """Runs that are read or evaluated at once; numpy works outside Python's global lock."""
-
-
-@dataclass(frozen=True)
-class RunSource:
-    """A finished run that can be evaluated.
-
-    Attributes:
-        directory: Files of the run.
-        info: Metadata of the run.
-        report: Report of the run.
-        load: Reads the run's predictions.
-    """
-
-    directory: RunDir
-    info: RunInfo
-    report: Report
-    load: Callable[[], Predictions]
-
-    @property
-    def run_id(self) -> str:
-        """Id of the run."""
-        return self.info.run_id
 
 
 @dataclass(frozen=True)
@@ -144,14 +122,7 @@ def read_results(benchmark: BenchmarkDir, scope: Scope | None = None) -> Benchma
         ArtifactError: If the benchmark itself cannot be read.
     """
     info = benchmark.info()
-    sources, warnings = [], []
-    for run in benchmark.runs():
-        if not run.info_path.is_file():
-            continue
-        try:
-            sources.append(_source(run, info))
-        except FerscopeError as error:
-            warnings.append(f"{run.run_id}: {error}")
+    sources, warnings = read_sources(benchmark, info)
     samples = benchmark.samples().set_index("id", drop=False)
 
     def find(name: str, run_id: str) -> RunInfo | None:
@@ -226,27 +197,6 @@ def _aligned(
     )
 
 
-def why_unranked(entry: Entry, ranked: Entry) -> str:
-    """Returns in what the protocol of an unranked run differs from that of a ranked one.
-
-    The text continues a sentence that starts with "It is not ranked:".
-    """
-    own, theirs = entry.report.protocol, ranked.report.protocol
-    if own.missing_classes != theirs.missing_classes:
-        if not own.missing_classes:
-            return f"it can predict {', '.join(theirs.missing_classes)}, the ranked runs cannot"
-        return (
-            f"it cannot predict {', '.join(own.missing_classes)}, so all images of "
-            f"{'this class' if len(own.missing_classes) == 1 else 'these classes'} are errors"
-        )
-    if own.test_time_augmentation != theirs.test_time_augmentation:
-        how = "with" if own.test_time_augmentation else "without"
-        return f"it predicts {how} test-time augmentation"
-    if own.split_hash != theirs.split_hash:
-        return "it was measured on another split"
-    return "it was measured on other test images or labels"
-
-
 def _evaluated(
     info: BenchmarkInfo,
     samples: pd.DataFrame,
@@ -280,38 +230,6 @@ def _evaluated(
             title = titles[run.run_id]
             entries[run.run_id] = _entry(title, run, evaluation, scope, reference, readings)
     return entries, predictions
-
-
-NO_LABELS = (
-    "No picture of this set has a label, so nothing can be scored. Label some on the page Your "
-    "faces, or pass --labels to `transfer`."
-)
-
-
-def check_matches_report(run: RunDir, predictions: Predictions, report: Report) -> None:
-    """Checks that predictions and report belong together.
-
-    Raises:
-        ArtifactError: If the predictions have another number of test samples or another accuracy
-            than the report.
-    """
-    test = predictions.split(TEST)
-    count, expected = len(test), report.protocol.test_samples
-    remedy = "Evaluate the run again with `python -m training evaluate`."
-    if count != expected:
-        raise ArtifactError(
-            f"predictions.parquet of {run.run_id!r} has {count} test samples, but its report has "
-            f"{expected}. {remedy}"
-        )
-    if not count:
-        raise ArtifactError(NO_LABELS)
-    accuracy = float(test.right.mean())
-    reported = report.test.accuracy.value
-    if abs(accuracy - reported) > 0.5 / count:
-        raise ArtifactError(
-            f"predictions.parquet of {run.run_id!r} has an accuracy of {accuracy:.1%}, but its "
-            f"report has {reported:.1%}. {remedy}"
-        )
 
 
 def baseline_robustness(runs: Sequence[RunSource]) -> pd.DataFrame | None:
@@ -348,29 +266,6 @@ class RobustnessReference:
         counts = Counter(robustness.measured_on(table) for table in tables if table is not None)
         images = counts.most_common(1)[0][0] if counts else None
         return cls(baseline_robustness(runs), images)
-
-
-def comparable_runs(reports: Mapping[str, Report], split_hash: str) -> list[str]:
-    """Returns the ids of the runs that are ranked: those measured on the benchmark's split.
-
-    A run that lacks a class of the benchmark is ranked only if all do. If no run was measured on
-    the split, it returns the runs of the most common protocol.
-    """
-    protocols = {run_id: report.protocol.comparable for run_id, report in reports.items()}
-    if not protocols:
-        return []
-    candidates = list(protocols.values())
-    same_split = [key for key in candidates if key[1] == split_hash] or candidates
-    all_classes = [key for key in same_split if not key[-1]] or same_split
-    most_common = max(all_classes, key=candidates.count)
-    return [run_id for run_id, key in protocols.items() if key == most_common]
-
-
-def _source(run: RunDir, benchmark: BenchmarkInfo) -> RunSource:
-    """Reads a run's records; other threads read its predictions."""
-    info = run.checked_info(benchmark)
-    load = partial(read_predictions, run, benchmark.label_set)
-    return RunSource(run, info, Report.read(run.report_path), load)
 
 
 def _entry(

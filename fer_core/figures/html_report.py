@@ -9,7 +9,8 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
 
-from fer_core.evaluation.leaderboard import BenchmarkResults, Entry, why_unranked
+from fer_core.evaluation.comparable import why_unranked
+from fer_core.evaluation.leaderboard import BenchmarkResults, Entry
 from fer_core.evaluation.leaderboard_columns import COLUMNS, Group, Kind, label_of
 from fer_core.evaluation.significance import p_text
 from fer_core.evaluation.verdict import Verdict
@@ -222,7 +223,7 @@ def _leaderboard(results: BenchmarkResults) -> Iterator[str]:
         yield _table(table.rename(columns=titles | {"accuracy interval": "95% of accuracy"}))
         yield _note(" ".join(f"{label_of(slug)}: {COLUMNS[slug].help}" for slug in slugs))
     for entry in results.unranked:
-        reason = why_unranked(entry, results.entries[0])
+        reason = why_unranked(entry.report, results.entries[0].report)
         yield _note(f"{entry.title} is not ranked: {reason}.")
     yield _note(tables.reading_note(entries))
     if results.annotator_agreement is not None:

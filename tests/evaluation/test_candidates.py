@@ -7,6 +7,7 @@ import pytest
 from fer_core.errors import ArtifactError
 from fer_core.evaluation.candidates import candidates_in, read_candidates
 from fer_core.evaluation.efficiency import Efficiency
+from fer_core.evaluation.leaderboard import read_results
 from fer_core.evaluation.predictions import Predictions
 from fer_core.labels import SEVEN_EMOTIONS
 from tests.support.builders import toy_benchmark
@@ -54,6 +55,15 @@ def test_damaged_runs_and_other_protocols_are_named(benchmark_copy):
         "efficientnet_lite0-cpu-s1",
         "pair-cpu",
     ]
+
+
+def test_a_renamed_run_is_left_out_as_on_the_leaderboard(benchmark_copy):
+    run = benchmark_copy.run("resnet34-cpu-s0")
+    run.root.rename(run.root.with_name("other"))
+    read = candidates_in(benchmark_copy)
+    assert len(read.comparable) == 3
+    assert read.warnings == read_results(benchmark_copy).warnings
+    assert read.warnings[0].startswith("other: its run.json belongs to 'resnet34-cpu-s0'.")
 
 
 def test_the_benchmarks_split_decides_even_if_most_runs_have_another(benchmark_copy):
