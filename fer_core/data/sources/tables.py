@@ -14,6 +14,7 @@ from typing import Any, Literal
 import pandas as pd
 
 from fer_core.data.sources.class_names import code_of, emotion_of
+from fer_core.data.sources.clips import with_frames
 from fer_core.data.sources.files import is_image
 from fer_core.data.sources.json_tables import (
     expanded,
@@ -392,6 +393,8 @@ def read_annotations(
     if rows is None or rows.empty:
         return None
     rows = with_split_of_flags(with_label_of_columns(rows)) if header else rows
+    if (frames := with_frames(rows, tree, header=header)) is not None:
+        rows, header = frames, True
     column = (
         named_column(list(rows.columns), image, "image", name)
         if image is not None
