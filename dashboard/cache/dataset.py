@@ -3,7 +3,7 @@
 The caching rules are those of `dashboard.cache.benchmarks`.
 """
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
@@ -59,9 +59,16 @@ def card_text(benchmark: Benchmark) -> str:
     return path.read_text(encoding="utf-8") if path.is_file() else ""
 
 
-REVIEW_LISTS: dict[str, Callable[[pd.DataFrame], pd.DataFrame]] = {
-    "duplicates": review.duplicate_groups,
-    "conflicts": review.conflicts,
+def _outliers(samples: pd.DataFrame) -> pd.DataFrame:
+    facts = samples.set_index("id")[["split", "label"]]
+    return outliers(samples).join(facts, on="id").assign(proposal=review.ASIDE)
+
+
+REVIEW_LISTS: Mapping[str, Callable[[pd.DataFrame, Benchmark], pd.DataFrame]] = {
+    "duplicates": lambda samples, _: review.duplicate_groups(samples),
+    "conflicts": lambda samples, _: review.conflicts(samples),
+    "leaks": lambda samples, benchmark: review.leaks(samples, _copy_pairs(benchmark)),
+    "outliers": lambda samples, _: _outliers(samples),
 }
 
 
@@ -71,17 +78,12 @@ REVIEW_LISTS: dict[str, Callable[[pd.DataFrame], pd.DataFrame]] = {
     hash_funcs={Benchmark: file_stamps("samples_path", "copies_path")},
 )
 def review_list(benchmark: Benchmark, name: str) -> pd.DataFrame:
-    """Returns one of `REVIEW_LISTS`, `leaks` or `outliers`.
+    """Returns one of `REVIEW_LISTS`.
 
     It has columns `id`, `reason` and `proposal`.
     """
     samples = benchmarks.samples(benchmark).reset_index(drop=True)
-    if name in REVIEW_LISTS:
-        return REVIEW_LISTS[name](samples)
-    if name == "leaks":
-        return review.leaks(samples, _copy_pairs(benchmark))
-    facts = samples.set_index("id")[["split", "label"]]
-    return outliers(samples).join(facts, on="id").assign(proposal=review.ASIDE)
+    return REVIEW_LISTS[name](samples, benchmark)
 
 
 @st.cache_resource(
@@ -237,18 +239,18 @@ def _networks(benchmark: Benchmark) -> list[Run]:
 def _readable_predictions(runs: Sequence[Run]) -> dict[str, Predictions]:
     """Returns the readable predictions, calibrated, of the same samples as the first such run."""
     readable: dict[str, Predictions] = {}
+    first: Predictions | None = None
     for run in runs:
         try:
             predictions = benchmarks.predictions(run)
-            for first in list(readable.values())[:1]:
+            if first is not None:
                 for split in ("validation", "test"):
                     predictions.split(split).aligned_with(first.split(split))
         except ArtifactError:
             continue
-        readable[run.run_id] = predictions
-    return {
-        run.run_id: _calibrated(run, readable[run.run_id]) for run in runs if run.run_id in readable
-    }
+        first = predictions if first is None else first
+        readable[run.run_id] = _calibrated(run, predictions)
+    return readable
 
 
 def _calibrated(run: Run, predictions: Predictions) -> Predictions:
