@@ -17,6 +17,12 @@ BIND: Final = "query-params"
 TEST_SAMPLE: Final = "Test sample"
 """Title of the option that takes a face from the benchmark, as the address names it."""
 
+EXPLORER_SAMPLES: Final = "Samples"
+"""Title of the Dataset explorer's list of samples, as the address names it."""
+
+ONLY_CHANGED: Final = "Only this changed"
+"""Title of the view of single changes on the page Response curves, as the address names it."""
+
 
 class Key(StrEnum):
     """Keys of widgets and names of query parameters."""

@@ -210,7 +210,9 @@ def multi_select(
 
 
 def switch(label: str, names: Mapping[str, str], key: Key, *, help_text: str | None = None) -> str:
-    """Shows a segmented control, the first value by default; the address keeps the value.
+    """Shows a segmented control, the first value by default, and returns the picked value.
+
+    The address keeps the display name, so a link names that.
 
     Args:
         label: The widget's label.

@@ -8,7 +8,7 @@ from dashboard.cache.benchmarks import Benchmark
 from dashboard.cache.slices import saved_slices
 from dashboard.components import download
 from dashboard.components.text import plain
-from dashboard.state import Key
+from dashboard.state import EXPLORER_SAMPLES, Key
 from fer_core.csv_text import csv_text
 from fer_core.errors import FerscopeError
 from fer_core.reviews import ReviewStore, SavedSlice
@@ -68,7 +68,7 @@ def manage(benchmark: Benchmark) -> None:
         )
         query: dict[str, str] = {
             Key.BENCHMARK: benchmark.info.name,
-            Key.VIEW: "Samples",
+            Key.VIEW: EXPLORER_SAMPLES,
             Key.SLICE: saved.name,
         }
         text.page_link(

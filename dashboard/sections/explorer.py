@@ -17,7 +17,7 @@ from dashboard.components.columns import share_bar
 from dashboard.components.gallery import Card, gallery, mean_face_row, strip
 from dashboard.components.opening_table import TableTarget
 from dashboard.components.text import column_title
-from dashboard.state import BIND, Key
+from dashboard.state import BIND, EXPLORER_SAMPLES, Key
 from fer_core.data import annotators
 from fer_core.data.outliers import MEASURES
 from fer_core.data.sources.base import SPLITS
@@ -25,6 +25,14 @@ from fer_core.figures import charts
 from fer_core.figures import dataset as dataset_figures
 from fer_core.figures.palette import class_colour
 
+VIEWS: Mapping[str, str] = {
+    "counts": "Classes",
+    "samples": EXPLORER_SAMPLES,
+    "faces": "Mean faces",
+    "statistics": "Image statistics",
+    "map": "Map",
+    "votes": "Annotators",
+}
 PAGE_SIZE = 40
 SHOWN_SPLITS = (*SPLITS, "excluded")
 SORTS: Mapping[str, str] = {

@@ -11,15 +11,15 @@ from dashboard.cache.benchmarks import Benchmark, Run
 from dashboard.components import chart, pickers
 from dashboard.components.text import plain
 from dashboard.sections import pending
-from dashboard.state import Key
+from dashboard.state import ONLY_CHANGED, Key
 from fer_core.evaluation import probe_text
 from fer_core.evaluation.attribute_effects import DrawnAccuracy
 from fer_core.figures.charts import interval_chart
 
-CURVES, ONLY_CHANGED, ALL_MODELS = "curves", "changes", "models"
+CURVES, CHANGES, ALL_MODELS = "curves", "changes", "models"
 VIEWS: Mapping[str, str] = {
     CURVES: "Response curves",
-    ONLY_CHANGED: "Only this changed",
+    CHANGES: ONLY_CHANGED,
     ALL_MODELS: "All models",
 }
 

@@ -13,7 +13,7 @@ from dashboard.cache.benchmarks import Benchmark
 from dashboard.components import download, viewer
 from dashboard.components.gallery import Card, gallery
 from dashboard.components.text import plain
-from dashboard.state import Key
+from dashboard.state import ONLY_CHANGED, Key
 from fer_core.evaluation import verdict_text
 from fer_core.evaluation.predictions import SplitPredictions
 from fer_core.evaluation.report import Estimate
@@ -134,7 +134,7 @@ def failures(benchmark: Benchmark, verdict: Verdict) -> None:
             st.caption("It makes no error on test.")
     if weak.drawn_faces:
         st.markdown(f"**Drawn faces.** {plain(weak.drawn_faces)}")
-        query = {Key.RUN: pick.run_id, Key.PROBE: "Only this changed"}
+        query = {Key.RUN: pick.run_id, Key.PROBE: ONLY_CHANGED}
         _page_link("response_curves", "What changes its predictions", benchmark, query)
 
 

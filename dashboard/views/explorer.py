@@ -10,15 +10,6 @@ from dashboard.sections import explorer, image_map
 from dashboard.state import Key
 from fer_core.errors import FerscopeError
 
-VIEWS = {
-    "counts": "Classes",
-    "samples": "Samples",
-    "faces": "Mean faces",
-    "statistics": "Image statistics",
-    "map": "Map",
-    "votes": "Annotators",
-}
-
 theme.page_header(
     "Data",
     "Dataset explorer",
@@ -40,7 +31,7 @@ if within is not None:
         st.info("The slice has no image of this benchmark.", icon=":material/filter_alt:")
         st.stop()
 
-view = pickers.switch("Show", VIEWS, Key.VIEW)
+view = pickers.switch("Show", explorer.VIEWS, Key.VIEW)
 if view == "counts":
     explorer.counts(benchmark, samples)
 elif view == "samples":
