@@ -17,9 +17,8 @@ from scipy import optimize, stats
 from scipy.special import log_softmax
 
 from fer_core.errors import DataError
-from fer_core.evaluation import significance
-from fer_core.evaluation.intervals import LEVEL
-from fer_core.evaluation.significance import holm
+from fer_core.evaluation.intervals import CONFIDENCE_LEVEL
+from fer_core.evaluation.significance import LEVEL, holm
 
 Floats = NDArray[np.float64]
 Indices = NDArray[np.int64]
@@ -116,7 +115,7 @@ class Gain:
     @property
     def significant(self) -> bool:
         """Whether the remedy is significantly better."""
-        return self.value > 0 and self.p_value < significance.LEVEL
+        return self.value > 0 and self.p_value < LEVEL
 
 
 @dataclass(frozen=True)
@@ -230,7 +229,7 @@ def gain_of(differences: Floats, groups: Indices, seed: int = 0) -> Gain:
     count = len(sums)
     centred = sums - value * np.bincount(position)
     error = np.sqrt((centred**2).sum() * count / max(count - 1, 1)) / len(differences)
-    half = float(stats.t.ppf((1 + LEVEL) / 2, max(count - 1, 1)) * error)
+    half = float(stats.t.ppf((1 + CONFIDENCE_LEVEL) / 2, max(count - 1, 1)) * error)
     return Gain(value, value - half, value + half, p_value)
 
 

@@ -13,11 +13,10 @@ from numpy.typing import NDArray
 from fer_core.evaluation.intervals import interval, interval_of_means
 from fer_core.evaluation.probes import ProbePredictions
 from fer_core.evaluation.report import Estimate
-from fer_core.evaluation.significance import holm
+from fer_core.evaluation.significance import LEVEL, holm
 from fer_core.synthetic.attributes import ATTRIBUTES, BASE, COMPARED, Attribute
 from fer_core.synthetic.probe_design import ProbeKind
 
-SIGNIFICANT = 0.05
 LEAST_SHIFT = 0.01
 """A smaller mean shift is no effect, even if it is significant."""
 
@@ -70,7 +69,7 @@ class ClassShift:
     @property
     def significant(self) -> bool:
         """Whether the shift is an effect."""
-        return self.p_value < SIGNIFICANT and abs(self.shift.value) >= LEAST_SHIFT
+        return self.p_value < LEVEL and abs(self.shift.value) >= LEAST_SHIFT
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from scipy.special import ndtri
 from fer_core.artifacts import read_table
 from fer_core.errors import ArtifactError
 from fer_core.evaluation.accuracy_estimates import Estimator
-from fer_core.evaluation.intervals import LEVEL
+from fer_core.evaluation.intervals import CONFIDENCE_LEVEL
 from fer_core.evaluation.shift import ErrorOfEstimates, RunShift
 
 LARGEST_ERROR = 0.05
@@ -104,7 +104,7 @@ def margin_of(
     """
     values = np.asarray(estimates)
     chance = float((values * (1 - values)).max()) * (1 / faces + 1 / validation)
-    quantile = float(ndtri(1 - (1 - LEVEL) / 2 / len(values)))
+    quantile = float(ndtri(1 - (1 - CONFIDENCE_LEVEL) / 2 / len(values)))
     return quantile * float(np.sqrt(chance + method**2))
 
 

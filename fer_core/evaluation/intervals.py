@@ -7,8 +7,10 @@ from numpy.typing import NDArray
 from scipy.special import ndtri
 
 RESAMPLES = 2000
-LEVEL = 0.95
-_NORMAL_QUANTILE = float(ndtri((1 + LEVEL) / 2))
+CONFIDENCE_LEVEL = 0.95
+"""Probability with which intervals hold the true value."""
+
+_NORMAL_QUANTILE = float(ndtri((1 + CONFIDENCE_LEVEL) / 2))
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,7 @@ def interval_of_means(
         units, np.full(units, 1 / units), size=resamples
     )
     flat = values.reshape(units, -1)
-    tail = (1 - LEVEL) / 2 * 100
+    tail = (1 - CONFIDENCE_LEVEL) / 2 * 100
     ends = np.percentile(counts @ flat / units, [tail, 100 - tail], axis=0)
     shape = values.shape[1:]
     return flat.mean(axis=0).reshape(shape), ends[0].reshape(shape), ends[1].reshape(shape)
@@ -116,7 +118,7 @@ def wilson(successes: NDArray[np.int64], trials: NDArray[np.int64]) -> NDArray[n
     return ends
 
 
-def interval(values: NDArray[np.float64], level: float = LEVEL) -> tuple[float, float]:
+def interval(values: NDArray[np.float64], level: float = CONFIDENCE_LEVEL) -> tuple[float, float]:
     """Returns the central percentile interval of resampled values, ignoring NaN."""
     tail = (1 - level) / 2 * 100
     low, high = np.nanpercentile(values, [tail, 100 - tail])

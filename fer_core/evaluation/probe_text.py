@@ -8,7 +8,6 @@ from scipy.special import bdtr
 from fer_core.artifacts import RunDir
 from fer_core.errors import ArtifactError
 from fer_core.evaluation.attribute_effects import (
-    SIGNIFICANT,
     AttributeEffect,
     ClassShift,
     DrawnAccuracy,
@@ -20,6 +19,7 @@ from fer_core.evaluation.intervals import wilson
 from fer_core.evaluation.probes import read_probes
 from fer_core.evaluation.report import Estimate
 from fer_core.evaluation.response_curves import ResponseCurve
+from fer_core.evaluation.significance import LEVEL
 from fer_core.labels import LabelSet
 from fer_core.synthetic.attributes import ATTRIBUTES, BASE
 from fer_core.synthetic.probe_design import ProbeKind
@@ -159,7 +159,7 @@ def _is_certain(flips: Flips, effect: AttributeEffect) -> bool:
     By a one-sided sign test over the persons, at 5% divided by the number of pairs of classes.
     """
     away, back = _both_ways(flips, effect)
-    return bool(bdtr(back, away + back, 0.5) < SIGNIFICANT / _PAIRS)
+    return bool(bdtr(back, away + back, 0.5) < LEVEL / _PAIRS)
 
 
 def _is_supported(flips: Flips, effect: AttributeEffect) -> bool:

@@ -10,7 +10,7 @@ from scipy.special import bdtrc
 
 from fer_core.evaluation.estimate_trust import MOST_OUTSIDE
 from fer_core.evaluation.shift import Cause, ClassShare, DistributionShift, RunShift
-from fer_core.evaluation.significance import mcnemar
+from fer_core.evaluation.significance import LEVEL, mcnemar
 
 LARGEST_UNSEEN = 0.05
 """A fall that the interval does not exclude from which more labels are asked for."""
@@ -28,9 +28,6 @@ EXPECTED_OUTSIDE = 0.01
 """Share of the benchmark's own faces farther out in the embedding than 99% of it."""
 
 FEWEST_REFRAMED = 30
-SIGNIFICANT = 0.05
-"""A difference is named as a cause only if chance has a smaller probability."""
-
 ECE_RISE = 0.05
 SHARE_CHANGE = 0.1
 
@@ -67,7 +64,7 @@ class FramingCheck:
     @property
     def is_sure(self) -> bool:
         """Whether enough faces were compared and chance does not explain the difference."""
-        return self.faces >= FEWEST_REFRAMED and self.p_value < SIGNIFICANT
+        return self.faces >= FEWEST_REFRAMED and self.p_value < LEVEL
 
 
 @dataclass(frozen=True)
@@ -255,7 +252,7 @@ def _visible_classes(classes: Sequence[ClassShare]) -> list[Cause]:
 
 def _exceeds(share: float, faces: int, expected: float) -> bool:
     """Whether a share of the faces is larger than expected, by a one-sided binomial test."""
-    return float(bdtrc(round(share * faces) - 1, faces, expected)) < SIGNIFICANT
+    return float(bdtrc(round(share * faces) - 1, faces, expected)) < LEVEL
 
 
 def _visible_framing(framing: Sequence[DistributionShift]) -> list[Cause]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from scipy.special import ndtri
 
-from fer_core.evaluation.intervals import LEVEL
+from fer_core.evaluation.intervals import CONFIDENCE_LEVEL
 from fer_core.evaluation.lineage import VANISHED, FindRun, trace_lineage
 from fer_core.evaluation.report import Estimate
 from fer_core.records import RunInfo
@@ -71,7 +71,7 @@ def bonferroni_factor(readings: int) -> float:
     Args:
         readings: Number of readings, at least 1.
     """
-    tail = (1 - LEVEL) / 2
+    tail = (1 - CONFIDENCE_LEVEL) / 2
     return float(ndtri(tail / readings) / ndtri(tail))
 
 

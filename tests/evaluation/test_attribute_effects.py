@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 
 from fer_core.evaluation.attribute_effects import (
-    SIGNIFICANT,
     attribute_effects,
     drawn_accuracy,
     flip_shares,
     shift_p_values,
 )
 from fer_core.evaluation.probes import ProbePredictions
+from fer_core.evaluation.significance import LEVEL
 from fer_core.labels import SEVEN_EMOTIONS
 from fer_core.synthetic.attributes import ATTRIBUTES
 from fer_core.synthetic.probe_design import attribute_faces
@@ -84,7 +84,7 @@ def test_a_model_that_ignores_everything_rarely_has_an_effect():
     repeats, families = 400, 0
     for _ in range(repeats):
         before, after = random.dirichlet(np.full(7, 0.3), (2, 50, compared))
-        families += bool((shift_p_values(after - before) < SIGNIFICANT).any())
+        families += bool((shift_p_values(after - before) < LEVEL).any())
     assert families / repeats <= 0.05
 
 
@@ -92,7 +92,7 @@ def test_the_test_has_power_against_a_small_shift():
     random = np.random.default_rng(0)
     shifts = random.normal(0.0, 0.05, (50, 40, 7))
     shifts[:, 0, 0] += 0.05
-    assert shift_p_values(shifts)[0, 0] < SIGNIFICANT
+    assert shift_p_values(shifts)[0, 0] < LEVEL
 
 
 def test_recall_on_drawn_faces_is_that_of_the_rule():

@@ -13,7 +13,7 @@ import numpy as np
 from scipy.special import stdtrit
 
 from fer_core.evaluation.few_labels.pool import Floats, Labelled, LabelPool
-from fer_core.evaluation.intervals import LEVEL
+from fer_core.evaluation.intervals import CONFIDENCE_LEVEL
 from fer_core.evaluation.report import Estimate
 
 _EDGE = 1e-3  # an estimate of 0 or 1 still has an interval
@@ -122,7 +122,7 @@ def lure_weights(probability: Floats, total: int) -> Floats:
 
 def _with_interval(value: Floats, variance: Floats, degrees: int) -> AccuracyEstimates:
     """Adds Wilson's interval of a proportion with the number of labels that has this variance."""
-    quantile = float(stdtrit(degrees, (1 + LEVEL) / 2))
+    quantile = float(stdtrit(degrees, (1 + CONFIDENCE_LEVEL) / 2))
     inner = np.clip(value, _EDGE, 1 - _EDGE)
     # as Agresti and Coull: at 0 and 1 the variance of a proportion vanishes
     smoothed = (value * (degrees + 1) + quantile**2 / 2) / (degrees + 1 + quantile**2)

@@ -12,7 +12,7 @@ from fer_core.errors import DataError
 from fer_core.evaluation.calibration import fit_temperature
 from fer_core.evaluation.few_labels.accuracy import estimate_shares, lure_weights
 from fer_core.evaluation.few_labels.pool import Floats, Labelled
-from fer_core.evaluation.intervals import LEVEL, interval
+from fer_core.evaluation.intervals import CONFIDENCE_LEVEL, interval
 from fer_core.evaluation.predictions import SplitPredictions
 from fer_core.evaluation.report import Estimate
 
@@ -196,7 +196,7 @@ def _gain(known: _Known, start: _Start, fitted: Fitted) -> Estimate:
         value, shift = known.select(~out).fit(start.shares, fitted)
         after[out] = known.select(out).losses(shift, np.array([value]))[:, 0]
     gains = known.weights * (before - after)
-    level = 1 - (1 - LEVEL) / len(start.compared)
+    level = 1 - (1 - CONFIDENCE_LEVEL) / len(start.compared)
     quantile = float(stdtrit(len(gains) - 1, (1 + level) / 2))
     half = quantile * float(gains.std(ddof=1)) / np.sqrt(len(gains))
     mean = float(gains.mean())
