@@ -166,6 +166,13 @@ def numbered_inside(root: Path) -> Path:
     return class_folders(root, classes, splits=("train", "test"))
 
 
+def other_table(root: Path) -> Path:
+    """Its names stand in both splits, so that it names no single picture."""
+    class_folders(root, ["happy", "sad"], splits=("train", "test"), count=1, name="{label}.png")
+    (root / "labels.csv").write_text("path,label\nhappy/happy.png,happy\nsad/sad.png,sad\n")
+    return root
+
+
 def persons_by_name(root: Path) -> Path:
     return class_folders(root, [f"{p}/{e}" for p in ("anna", "bert") for e in ("angry", "sad")])
 
@@ -416,6 +423,10 @@ def competition(root: Path) -> Path:
 REFUSED = [
     Refused("numbered folders inside the classes of splits", numbered_inside,
             ("test/happy/1/", "'^(?P<person>.+)/[^/]+$'", "'(?P<person>[^/]+)/[^/]+$'")),
+    Refused("pictures without a class", lambda r: class_folders(r, [""], name="happy_{number}.png"),
+            ("2 images without a class", "--pattern")),
+    Refused("a table of other pictures beside class folders", other_table,
+            ("gives no picture with a label", "--annotation folder")),
     Refused("persons by name above the classes", persons_by_name,
             ("2 datasets", "'(?P<person>[^/]+)/(?P<label>[^/]+)/[^/]+$'")),
     Refused("folders 0 to 6", lambda r: class_folders(r, numbers(0, 6), splits=TVT),

@@ -115,7 +115,7 @@ class AnnotatedSource(ImageFiles):
             problem = Counter(row.problem for row in rows).most_common(1)[0][0]
             raise DataError(
                 f"{self._tables[0].name} in {tree.shown} gives no picture with a label "
-                f"({problem}). {LAYOUT}."
+                f"({problem}). {LAYOUT}{_or_folders(tree, names)}."
             )
         reading = names.read(counts, f"{self._tables[0].name} in {tree.shown}")
         self.left_out = Counter(reading.left_out(counts))
@@ -490,6 +490,12 @@ def _folder_class(name: str, names: ClassNames) -> str | None:
     """Returns the class of an image's folder, if the folder is named after an emotion."""
     folder = PurePosixPath(name).parent.name
     return None if code_of(folder) is not None else emotion_of(folder)
+
+
+def _or_folders(tree: FileTree, names: ClassNames) -> str:
+    """Returns a further way out if pictures are in class folders."""
+    in_folders = any(is_image(name) and _folder_class(name, names) for name in tree.files)
+    return ", or read the class folders with --annotation folder" if in_folders else ""
 
 
 @dataclass(frozen=True)

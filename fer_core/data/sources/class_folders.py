@@ -179,8 +179,9 @@ def choose_class_folders(tree: FileTree, layout: str) -> tuple[ClassFolders, lis
     if not candidates:
         flat = sum(is_image(name) for name in tree.files)
         problem = f"{flat:,} images without a class" if flat else "no class folders"
+        names = "; if the names of the files hold it, describe them with --pattern" if flat else ""
         raise DataError(
-            f"{tree.shown} holds {problem}. {unread_files(tree)}".strip() + f" {layout}."
+            f"{tree.shown} holds {problem}{names}. {unread_files(tree)}".strip() + f" {layout}."
         )
     if len(candidates) > 1:
         _refuse_unknown_splits(tree, candidates)

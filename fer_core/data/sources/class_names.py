@@ -358,7 +358,8 @@ def _no_emotion(counts: Mapping[str, int], where: str) -> str:
     return (
         f"None of the classes of {where} is a known emotion: {shown}"
         f"{f' and {more:,} more' if more > 0 else ''} images. If they are persons or splits, give "
-        "the folder whose subfolders are the emotions, or a list with path and label. If they are "
+        "the folder whose subfolders are the emotions, or a list with path and label; if the names "
+        "of the files hold the classes, describe them with --pattern. If they are "
         f"the classes, map them (--map-class {ordered[0]}=happy), or take them as they are with "
         "--any-classes."
     )

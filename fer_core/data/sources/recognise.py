@@ -311,6 +311,8 @@ def _table_or_folders(
     reason = f"{tables[0].name} lists the pictures"
     if is_affectnet_table(tables[0]):
         return Recognition("affectnet", f"{tables[0].name} is AffectNet's table on Kaggle")
+    if tables[0].clips:  # the numbers of the clips' folders are no classes
+        return Recognition("list", reason)
     compared = compare_tables(tree, tables, columns)
     if compared.same + compared.different == 0:
         return Recognition("list", reason)

@@ -355,6 +355,7 @@ class AnnotationTable:
         image: The column of images.
         header: Whether it has a header.
         bad_lines: Number of lines that are left out because they have too many fields.
+        clips: Whether its rows named clips, whose frames have the rows now.
     """
 
     name: str
@@ -362,6 +363,7 @@ class AnnotationTable:
     image: str
     header: bool
     bad_lines: int = 0
+    clips: bool = False
 
     @property
     def folder(self) -> str:
@@ -400,7 +402,9 @@ def read_annotations(
         if image is not None
         else _image_column(rows, index, name)
     )
-    return None if column is None else AnnotationTable(name, rows, column, header, bad_lines)
+    if column is None:
+        return None
+    return AnnotationTable(name, rows, column, header, bad_lines, clips=frames is not None)
 
 
 def _read_cells(tree: FileTree, name: str) -> tuple[pd.DataFrame | None, bool, int]:

@@ -65,6 +65,18 @@ def test_lists_of_clips_beside_class_folders_give_the_splits(tmp_path: Path) -> 
     }
 
 
+def test_numbers_of_clips_are_not_compared_with_codes(tmp_path: Path) -> None:
+    """Clips 1 and 2 with the labels 1 and 2: the folders are no classes that agree."""
+    clips(tmp_path, ["00001", "00002"])
+    (tmp_path / "single.txt").write_text("00001.mp4 1\n00002.mp4 2\n")
+    opened = open_dataset(str(tmp_path), options={"codes": "rafdb"})
+    assert opened.form == "list"
+    assert {item.label for item in opened.reader if isinstance(item, Sample)} == {
+        "surprise",
+        "fear",
+    }
+
+
 def test_a_missing_clip_is_skipped(tmp_path: Path) -> None:
     clips(tmp_path, ["a", "b"])
     (tmp_path / "labels.csv").write_text("clip,label\na,happy\nb,sad\nc,sad\n")
