@@ -78,7 +78,7 @@ def drawn(benchmark: BenchmarkDir, info: BenchmarkInfo) -> Shift | None:
     facts, samples = benchmark.info(), benchmark.samples().set_index("id")
     table = read_table(benchmark.pictures_path, ("id", "webp"))
     table = table[table["id"].map(samples["split"]) == "test"].head(SHIFTED)
-    stored = SampleFormat(info.side, info.colour)
+    stored = SampleFormat.of(info)
     images = np.stack([stored.convert(decode(data, facts.colour)) for data in table["webp"]])
     labels = samples["label"].reindex(table["id"])
     truth = np.array([info.label_set.index(label) for label in labels])

@@ -63,7 +63,7 @@ def pick_face(
     if len(faces) > MAX_FACES:
         st.warning(f"Only the first {MAX_FACES} of {len(faces)} faces are used.")
         faces = faces[:MAX_FACES]
-    stored_format = SampleFormat(benchmark.info.side, benchmark.info.colour)
+    stored_format = SampleFormat.of(benchmark.info)
     st.markdown(f"**{len(faces)} faces**")
     cards = FaceCards(st.empty(), tuple(stored_format.convert(face.crop.crop) for face in faces))
     with cards.container.container():

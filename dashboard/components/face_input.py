@@ -177,7 +177,7 @@ def stored_face(benchmark: Benchmark) -> StoredFace:
     first = detected[0]
     if not first.crops:
         st.stop()
-    stored_format = SampleFormat(benchmark.info.side, benchmark.info.colour)
+    stored_format = SampleFormat.of(benchmark.info)
     pixels = stored_format.convert(first.crops[0].crop)
     st.image(
         enlarge(Image.fromarray(pixels), 192), caption="The models' input", alt="The models' input"

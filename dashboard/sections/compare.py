@@ -80,7 +80,7 @@ def reset_button() -> None:
 
 def cut(benchmark: Benchmark, face: PickedFace, frame: CropSquare) -> NDArray[np.uint8]:
     """Returns the cropped part of the picture in the benchmark's format."""
-    stored_format = SampleFormat(benchmark.info.side, benchmark.info.colour)
+    stored_format = SampleFormat.of(benchmark.info)
     return stored_format.convert(frame.cut(face.source.picture))
 
 

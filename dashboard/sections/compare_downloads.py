@@ -80,7 +80,7 @@ def faces_table(
 
     Pictures without a face have rows with a note.
     """
-    sample_format = SampleFormat(benchmark.info.side, benchmark.info.colour)
+    sample_format = SampleFormat.of(benchmark.info)
     sightings: list[Sighting] = []
     stored: list[NDArray[np.uint8]] = []
     for picture in faces.pictures:

@@ -120,7 +120,7 @@ def attach(
     tree = path_tree(path)
     with atomic_dir(folder / ATTACHED) as partial:
         count = len(_distinct(samples))
-        shape = (count, *SampleFormat(info.side, info.colour).shape)
+        shape = (count, *SampleFormat.of(info).shape)
         stored = np.lib.format.open_memmap(
             partial / "images.npy", mode="w+", dtype=np.uint8, shape=shape
         )
@@ -219,7 +219,7 @@ class _Matcher:
         self, info: BenchmarkInfo, samples: pd.DataFrame, images: NDArray[np.uint8] | None
     ) -> None:
         self._samples = samples
-        self._format = SampleFormat(info.side, info.colour)
+        self._format = SampleFormat.of(info)
         keys = _distinct(samples)
         self._digests = keys["sha1"].tolist()
         self._slots = {digest: slot for slot, digest in enumerate(self._digests)}

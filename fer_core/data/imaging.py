@@ -26,6 +26,7 @@ from fer_core.data.picture_files import (
     unreadable_picture,
 )
 from fer_core.errors import DataError, ImageError
+from fer_core.records import BenchmarkInfo
 
 MAX_BYTES = 25 * 2**20
 """Maximum file size; JPEG files of cameras and phones are mostly below half of it."""
@@ -90,6 +91,11 @@ class SampleFormat:
 
     side: int
     colour: bool
+
+    @classmethod
+    def of(cls, info: BenchmarkInfo) -> "SampleFormat":
+        """Returns the format of a benchmark's images."""
+        return cls(info.side, info.colour)
 
     @property
     def shape(self) -> tuple[int, ...]:

@@ -80,7 +80,7 @@ class PreparedDataset:
             raise DataError(
                 f"{folder / _IMAGES} is damaged ({error}). Prepare the set again."
             ) from error
-        expected = (len(samples), *SampleFormat(info.side, info.colour).shape)
+        expected = (len(samples), *SampleFormat.of(info).shape)
         if images.shape != expected or images.dtype != np.uint8:
             raise DataError(
                 f"{folder / _IMAGES} holds {images.dtype} of shape {images.shape}, and "
@@ -105,7 +105,7 @@ class PreparedDataset:
     @property
     def format(self) -> SampleFormat:
         """Size and colour of the stored images."""
-        return SampleFormat(self.info.side, self.info.colour)
+        return SampleFormat.of(self.info)
 
     def rows(self, split: str) -> NDArray[np.int64]:
         """Returns the row numbers of a split's samples, ascending."""

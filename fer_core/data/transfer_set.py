@@ -71,7 +71,7 @@ def write_set(
     if origin is None:
         raise ArtifactError(f"{benchmark.name} is no transferred set.")
     known = origin.info()
-    sample_format = SampleFormat(known.side, known.colour)
+    sample_format = SampleFormat.of(known)
     kept, left_out = _kept(faces, facts)
     if not kept:
         raise DataError(_no_faces(faces, facts, left_out))

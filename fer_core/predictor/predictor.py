@@ -98,7 +98,7 @@ class Predictor:
         info = benchmark.info()
         self._benchmark = benchmark
         self._info = info
-        self._format = SampleFormat(info.side, info.colour)
+        self._format = SampleFormat.of(info)
         self._device = Device(device)
         self._use_onnx = use_onnx
         self._slots: LRUCache[str, LoadedModel] = LRUCache(capacity)

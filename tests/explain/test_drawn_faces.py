@@ -23,7 +23,7 @@ def answered():
     """The adapted ViT, and the drawn faces that it names rightly, with their evidence."""
     benchmark = ArtifactStore(ROOT / "artifacts").benchmark("synthetic")
     info = benchmark.info()
-    stored = SampleFormat(info.side, info.colour)
+    stored = SampleFormat.of(info)
     network = load_network(benchmark.run(RUN), stored)
     drawn = [
         evidence

@@ -87,7 +87,7 @@ def toy_run(
     recipe = toy_recipe(name, seed, model={"architecture": architecture})
     torch.manual_seed(seed)
     model = build_model(recipe.model, len(dataset.labels))
-    preprocessing = preprocessing_of(recipe, SampleFormat(dataset.info.side, dataset.info.colour))
+    preprocessing = preprocessing_of(recipe, SampleFormat.of(dataset.info))
     run = benchmark.run(f"{name}-cpu-s{seed}")
     info = RunInfo(
         run_id=run.run_id,

@@ -54,7 +54,7 @@ def looks_at_skin(face: ProbeFace) -> str:
 def write_stub_probes(benchmark: BenchmarkDir, rule: Rule = looks_at_skin) -> None:
     """Writes the answers of a rule as the probe of every run of a benchmark."""
     info = benchmark.info()
-    stored = SampleFormat(info.side, info.colour)
+    stored = SampleFormat.of(info)
     design = ProbePictures(stored, ProbeView.of(info), benchmark.cache_dir).design
     answers = ask(rule, all_faces(), info.label_set)
     for run in benchmark.runs():

@@ -64,10 +64,10 @@ def export(
                 "A graph is written beside its weights. Leave out --out.", param_hint="--out"
             )
         path = paths.run(run).graph_path
-        difference = export_graph(paths.run(run), SampleFormat(info.side, info.colour), dataset)
+        difference = export_graph(paths.run(run), SampleFormat.of(info), dataset)
     else:
         path = out or paths.run(run).onnx_path
-        difference = export_run(paths.run(run), SampleFormat(info.side, info.colour), path, dataset)
+        difference = export_run(paths.run(run), SampleFormat.of(info), path, dataset)
     shown = "drawn faces (the dataset is not prepared here)" if dataset is None else "test images"
     console.print(f"wrote {path}", markup=False)
     console.print(f"compared on {CHECKED} {shown}: largest difference {difference:.1e}")

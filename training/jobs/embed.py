@@ -55,7 +55,7 @@ def embed_run(
     info = run.benchmark.info()
     if _is_current(run, pictures):
         return None
-    network = load_network(run, SampleFormat(info.side, info.colour))
+    network = load_network(run, SampleFormat.of(info))
     network.model.eval().to(device)
     rows = np.array(list(pictures.rows.values()), dtype=np.int64)
     starts = range(0, len(rows), _BATCH)

@@ -69,10 +69,10 @@ def export_folder(
 
 def _write_checked(run: RunDir, folder: Path, dataset: PreparedDataset | None) -> float:
     info = run.benchmark.info()
-    network = load_network(run, SampleFormat(info.side, info.colour))
+    network = load_network(run, SampleFormat.of(info))
     recipe = parse_recipe(network.info.recipe)
     assert isinstance(recipe, Recipe)  # noqa: S101 (a network's recipe)
-    inputs = network.preprocessing(compared_images(SampleFormat(info.side, info.colour), dataset))
+    inputs = network.preprocessing(compared_images(SampleFormat.of(info), dataset))
     with torch.inference_mode():
         expected = network.model(inputs)
     labels = network.info.classes.names
@@ -140,7 +140,7 @@ def _write_upload(
     recipe = parse_recipe(run.info().recipe)
     assert isinstance(recipe, Recipe)  # noqa: S101 (a network's recipe)
     info = run.benchmark.info()
-    stored = SampleFormat(info.side, info.colour)
+    stored = SampleFormat.of(info)
     network = load_network(run, stored)
     if library_of(network.spec, recipe.model) is not None:
         export_folder(run, folder, dataset, repository)

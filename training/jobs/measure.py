@@ -239,7 +239,7 @@ def measure_efficiency(
     require_predicts(run)
     if info.kind != "ensemble":
         benchmark = run.benchmark.info()
-        stored = SampleFormat(benchmark.side, benchmark.colour)
+        stored = SampleFormat.of(benchmark)
         # a new process, because peak memory never falls
         with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
             efficiency = process.submit(measure_run, run, stored, device, threads).result()

@@ -65,7 +65,7 @@ class PreparedProbe:
             DataError: If the data set has another split than the benchmark.
         """
         info = benchmark.info()
-        stored = SampleFormat(info.side, info.colour)
+        stored = SampleFormat.of(info)
         drawn = ProbePictures(stored, ProbeView.of(info), benchmark.cache_dir)
         if dataset is None or count == 0:
             return cls(drawn, None, "")

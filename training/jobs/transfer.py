@@ -324,7 +324,7 @@ def _find_faces(
 ) -> FoundFaces:
     info = origin.info()
     face_options = FaceOptions(
-        SampleFormat(info.side, info.colour), info.framing, options.cropped, options.all_faces
+        SampleFormat.of(info), info.framing, options.cropped, options.all_faces
     )
     detector = None if options.cropped else CenterFaceDetector()
     return find_set_faces(pictures, face_options, detector, benchmark.cache_dir, progress.work)

@@ -68,7 +68,7 @@ def features_of(
 ) -> NDArray[np.float64]:
     """Returns a network's pooled features of stored images, shape (N, D)."""
     info = benchmark.info()
-    network = load_network(benchmark.run(run_id), SampleFormat(info.side, info.colour))
+    network = load_network(benchmark.run(run_id), SampleFormat.of(info))
     network.model.eval()
     if device is not None:
         network.model.to(device)
