@@ -14,9 +14,10 @@ from dashboard.components.opening_table import TableTarget
 from dashboard.components.text import plain
 from dashboard.sections import pending
 from dashboard.state import BIND, Key
-from fer_core.evaluation.calibration import Binning, EceEstimate
+from fer_core.evaluation.calibration import Binning
 from fer_core.evaluation.leaderboard import Entry
 from fer_core.evaluation.leaderboard_columns import label_of
+from fer_core.evaluation.report import Estimate
 from fer_core.evaluation.run_evaluation import RISKS
 from fer_core.evaluation.significance import p_text
 from fer_core.evaluation.slices import Slice
@@ -93,7 +94,7 @@ def calibration_table(calibration: CalibrationResults) -> None:
     st.table(pd.DataFrame(rows, index=["uncalibrated", "temperature scaled"]).T)
 
 
-def _error(error: EceEstimate) -> str:
+def _error(error: Estimate) -> str:
     return f"{error.value:.3f} ({error.low:.3f} to {error.high:.3f})"
 
 

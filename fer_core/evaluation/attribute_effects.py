@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_core.evaluation.intervals import interval, interval_of_means
+from fer_core.evaluation.intervals import interval_of_means
 from fer_core.evaluation.probes import ProbePredictions
 from fer_core.evaluation.report import Estimate
 from fer_core.evaluation.significance import LEVEL, holm
@@ -152,9 +152,8 @@ def drawn_accuracy(predictions: ProbePredictions, *, seed: int = 0) -> DrawnAccu
     )
     with np.errstate(invalid="ignore"):  # a draw may have no face of an expression
         drawn = np.nanmean((draws @ right) / (draws @ shown), axis=1)
-    low, high = interval(drawn)
     return DrawnAccuracy(
-        Estimate(value=float(recalls.mean()), low=low, high=high),
+        Estimate.of_resamples(float(recalls.mean()), drawn),
         dict(zip(names, recalls.tolist(), strict=True)),
         2 / len(predictions.labels),
         len(truth),

@@ -17,6 +17,7 @@ from fer_core.evaluation.columns import chunks
 from fer_core.evaluation.intervals import interval, resampled_counts, wilson
 from fer_core.evaluation.metrics import Indices, Probabilities, Stored
 from fer_core.evaluation.predictions import SplitPredictions
+from fer_core.evaluation.report import Estimate
 from fer_core.evaluation.selective import RiskCoverage
 
 BINS = 15
@@ -119,15 +120,6 @@ def class_reliability(
     return reliability(predictions.probabilities[:, index], predictions.truth == index, bins, how)
 
 
-@dataclass(frozen=True)
-class EceEstimate:
-    """Expected calibration error with its 95% bootstrap interval, 0 to 1."""
-
-    value: float
-    low: float
-    high: float
-
-
 def ece_with_interval(
     confidence: NDArray[np.float64],
     right: NDArray[np.bool_],
@@ -135,7 +127,7 @@ def ece_with_interval(
     how: Binning = Binning.WIDTH,
     *,
     seed: int = 0,
-) -> EceEstimate:
+) -> Estimate:
     """Returns the ECE with a basic bootstrap interval.
 
     Resampling adds noise to the gap of each bin, and the absolute value turns this noise into an
@@ -156,7 +148,7 @@ def ece_with_interval(
     member[np.arange(len(count)), bin_index[first]] = gap
     sums = np.abs(np.concatenate([count[None], resampled]) @ member).sum(axis=1) / len(confidence)
     value, (low, high) = float(sums[0]), interval(sums[1:])
-    return EceEstimate(value, max(0.0, 2 * value - high), max(0.0, 2 * value - low))
+    return Estimate(value=value, low=max(0.0, 2 * value - high), high=max(0.0, 2 * value - low))
 
 
 def brier_score(truth: Indices, probabilities: Stored) -> float:
@@ -274,8 +266,8 @@ class Calibration:
         log_loss: Log loss in nats.
     """
 
-    ece: EceEstimate
-    adaptive_ece: EceEstimate
+    ece: Estimate
+    adaptive_ece: Estimate
     brier: float
     log_loss: float
 

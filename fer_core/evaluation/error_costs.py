@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_core.errors import DataError
-from fer_core.evaluation.intervals import interval, resampled_counts
+from fer_core.evaluation.intervals import resampled_counts
 from fer_core.evaluation.predictions import SplitPredictions
+from fer_core.evaluation.report import Estimate
 from fer_core.evaluation.significance import mcnemar
 from fer_core.labels import LabelSet
 
@@ -154,25 +155,14 @@ def presets(labels: Sequence[str]) -> Mapping[str, ErrorCosts]:
     }
 
 
-@dataclass(frozen=True)
-class CostDifference:
-    """Difference of two runs' mean costs per image, with its 95% paired bootstrap interval.
-
-    Negative if the first run is better.
-    """
-
-    value: float
-    low: float
-    high: float
-
-
 def cost_difference(
     first: SplitPredictions, second: SplitPredictions, costs: ErrorCosts, *, seed: int = 0
-) -> CostDifference:
-    """Returns the difference of two runs, first minus second, on the same samples.
+) -> Estimate:
+    """Returns the difference of two runs' mean costs per image, first minus second.
 
-    Both runs are resampled with the same images. The statistic depends only on how many images of
-    each class have each difference, so these counts are drawn, not the images.
+    It is negative if the first run is better. For the interval, both runs are resampled with the
+    same images. The statistic depends only on how many images of each class have each difference,
+    so these counts are drawn, not the images.
 
     Args:
         first: Predictions of the first run.
@@ -187,7 +177,7 @@ def cost_difference(
     cells = np.stack([codes // len(values), values[codes % len(values)]])
     resampled = resampled_counts(counts.astype(np.int64), seed=seed)
     gaps = _mean_gap(np.concatenate([counts[None], resampled]), cells, balanced=costs.balanced)
-    return CostDifference(float(gaps[0]), *interval(gaps[1:]))
+    return Estimate.of_resamples(float(gaps[0]), gaps[1:])
 
 
 def paired_test(first: SplitPredictions, second: SplitPredictions, costs: ErrorCosts) -> float:

@@ -19,12 +19,7 @@ from fer_core.evaluation.constraints import (
     loosenings,
     violations,
 )
-from fer_core.evaluation.error_costs import (
-    CostDifference,
-    ErrorCosts,
-    cost_difference,
-    paired_test,
-)
+from fer_core.evaluation.error_costs import ErrorCosts, cost_difference, paired_test
 from fer_core.evaluation.report import Estimate
 from fer_core.evaluation.significance import LEVEL, holm
 from fer_core.labels import LabelSet
@@ -79,7 +74,7 @@ class Assessment:
     test_cost: float
     accuracy: Estimate
     macro_recall: Estimate
-    difference: CostDifference | None
+    difference: Estimate | None
     test_p: float | None
     milliseconds: float | None
     megabytes: float | None
@@ -178,7 +173,7 @@ class CostComparisons:
         self.costs = costs
         self._means: dict[tuple[str, Split], float] = {}
         self._p_values: dict[tuple[str, str, Split], float] = {}
-        self._differences: dict[tuple[str, str], CostDifference] = {}
+        self._differences: dict[tuple[str, str], Estimate] = {}
 
     def mean(self, item: Candidate, split: Split) -> float:
         """Returns a run's mean cost per image."""
@@ -187,7 +182,7 @@ class CostComparisons:
             self._means[key] = self.costs.mean(item.on(split))
         return self._means[key]
 
-    def difference(self, item: Candidate, reference: Candidate) -> CostDifference:
+    def difference(self, item: Candidate, reference: Candidate) -> Estimate:
         """Returns the difference of mean costs on test, run minus reference."""
         key = (item.run_id, reference.run_id)
         if key not in self._differences:
@@ -225,10 +220,11 @@ def recommend(
         comparisons: Comparisons of the same candidates by the same costs, to compute them once.
 
     Raises:
-        DataError: If constraints or costs name an unknown class.
+        DataError: If constraints or costs name an unknown class, or a licence that no run has.
     """
     labels = candidates[0].test.labels
     constraints.check_labels(labels.names)
+    constraints = constraints.with_licences_of(candidates)
     compare = comparisons or CostComparisons(costs)
     broken = {item.run_id: violations(item, constraints) for item in candidates}
     inside = [item for item in candidates if not broken[item.run_id]]

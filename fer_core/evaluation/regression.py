@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, model_validator
 
 from fer_core.artifacts import RunDir, read_table
-from fer_core.evaluation.intervals import interval
 from fer_core.evaluation.report import Estimate
 from fer_core.records import Record
 
@@ -236,5 +235,6 @@ def _clip_resamples(clips: "pd.Series[Any]", seed: int) -> Iterator[NDArray[np.i
 
 
 def _estimate(value: float, resampled: Values) -> Estimate:
-    low, high = interval(resampled) if np.isfinite(resampled).any() else (value, value)
-    return Estimate(value=value, low=low, high=high)
+    if np.isfinite(resampled).any():
+        return Estimate.of_resamples(value, resampled)
+    return Estimate(value=value, low=value, high=value)

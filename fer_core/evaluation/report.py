@@ -15,7 +15,7 @@ from pydantic import (
 )
 
 from fer_core.evaluation import metrics
-from fer_core.evaluation.intervals import Bootstrap, wilson
+from fer_core.evaluation.intervals import Bootstrap, interval, wilson
 from fer_core.evaluation.predictions import Predictions, SplitPredictions
 from fer_core.records import Record
 
@@ -51,6 +51,12 @@ class Estimate(_FrozenModel):
         low, high = wilson(np.array([successes]), np.array([trials]))
         value = successes / trials
         return cls(value=value, low=min(value, float(low[0])), high=max(value, float(high[0])))
+
+    @classmethod
+    def of_resamples(cls, value: float, resampled: NDArray[np.float64]) -> Self:
+        """Returns a value with the percentile interval of its resamples, without those of NaN."""
+        low, high = interval(resampled)
+        return cls(value=value, low=low, high=high)
 
     @property
     def text(self) -> str:

@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from fer_core.config import recipe_values
 from fer_core.errors import ArtifactError
-from fer_core.evaluation.intervals import interval
 from fer_core.evaluation.predictions import SplitPredictions
 from fer_core.evaluation.report import Estimate
 
@@ -134,9 +133,8 @@ def effects(
     titles = ["accuracy", "macro-recall", *(names[index] for index in present)]
     result = []
     for number, (title, count) in enumerate(zip(titles, counts, strict=True)):
-        low, high = interval(resampled[:, number])
         was, now = float(values[0][number]), float(values[1][number])
-        difference = Estimate(value=now - was, low=low, high=high)
+        difference = Estimate.of_resamples(now - was, resampled[:, number])
         result.append(Effect(title, count, was, now, difference))
     return result
 

@@ -9,7 +9,7 @@ from fer_core.errors import ArtifactError
 from fer_core.evaluation import metrics
 from fer_core.evaluation.intervals import Bootstrap
 from fer_core.evaluation.predictions import Predictions, SplitPredictions
-from fer_core.evaluation.report import Protocol, Report, build_report, split_metrics
+from fer_core.evaluation.report import Estimate, Protocol, Report, build_report, split_metrics
 from fer_core.labels import LabelSet
 
 LABELS = LabelSet.of(["angry", "happy"])
@@ -61,6 +61,12 @@ def test_the_interval_of_a_perfect_model_is_a_point():
     bootstrap = Bootstrap.of(np.diag([5, 7]))
     assert bootstrap.accuracy() == (1.0, 1.0)
     assert bootstrap.macro_recall() == (1.0, 1.0)
+
+
+def test_an_interval_of_resamples_ignores_those_without_a_value():
+    resampled = np.append(np.arange(201.0), np.nan)
+    estimate = Estimate.of_resamples(100, resampled)
+    assert (estimate.value, estimate.low, estimate.high) == pytest.approx((100, 5, 195))
 
 
 def test_a_class_missing_in_a_resample_is_left_out_of_the_mean():

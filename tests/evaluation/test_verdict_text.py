@@ -8,8 +8,9 @@ import pytest
 from fer_core.evaluation import verdict_text
 from fer_core.evaluation.candidates import CandidateSet
 from fer_core.evaluation.constraints import Constraints, Limit, Loosening, ModelKind, Violation
-from fer_core.evaluation.error_costs import CostDifference, ErrorCosts
+from fer_core.evaluation.error_costs import ErrorCosts
 from fer_core.evaluation.recommendation import recommend
+from fer_core.evaluation.report import Estimate
 from fer_core.evaluation.verdict import build_verdict
 from fer_core.records import BenchmarkInfo, SourceInfo
 from tests.support.candidates import LABELS, candidate, with_errors
@@ -141,12 +142,12 @@ def test_the_headline_has_the_metric_of_the_costs(costs, quality):
     ],
 )
 def test_a_difference_has_its_interval_and_signs(costs, sign, text):
-    difference = CostDifference(value=-0.033, low=-0.08, high=0.012)
+    difference = Estimate(value=-0.033, low=-0.08, high=0.012)
     assert verdict_text.points(difference, ErrorCosts.parse([costs]), sign) == text
 
 
 def test_a_difference_that_rounds_to_zero_has_no_sign():
-    difference = CostDifference(value=-0.0001, low=-0.0004, high=0.0004)
+    difference = Estimate(value=-0.0001, low=-0.0004, high=0.0004)
     assert verdict_text.points(difference, ErrorCosts()) == "0.0 points of accuracy [0.0, 0.0]"
 
 
