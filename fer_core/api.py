@@ -10,7 +10,7 @@ from fer_core.errors import ArtifactError
 from fer_core.evaluation.leaderboard import read_results
 from fer_core.evaluation.leaderboard_columns import COLUMNS
 from fer_core.evaluation.scope import EVAL_SETS, TEST, Scope
-from fer_core.figures.tables import WITH_INTERVAL, leaderboard_table, provenance_table
+from fer_core.figures.tables import leaderboard_numbers
 from fer_core.project import artifacts_root
 
 
@@ -78,10 +78,4 @@ def leaderboard(
     if not results.entries:
         return pd.DataFrame()
     slugs = [slug for slug in COLUMNS if any(slug in entry.values for entry in results.entries)]
-    table = leaderboard_table(results.entries, slugs, results.tiers, intervals=())
-    for slug in WITH_INTERVAL:
-        estimates = [getattr(entry.metrics.split, slug) for entry in results.entries]
-        position = list(table.columns).index(slug) + 1
-        table.insert(position, f"{slug}_low", [estimate.low for estimate in estimates])
-        table.insert(position + 1, f"{slug}_high", [estimate.high for estimate in estimates])
-    return table.join(provenance_table(results.entries))
+    return leaderboard_numbers(results.entries, slugs, results.tiers)

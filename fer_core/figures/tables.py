@@ -134,9 +134,17 @@ def reading_table(entries: Sequence[Entry]) -> pd.DataFrame:
 def leaderboard_csv(
     entries: Sequence[Entry], slugs: Sequence[str], tiers: Mapping[str, str] | None = None
 ) -> str:
-    """Returns the leaderboard as csv for programs: every value a number in its own column.
+    """Returns the table of `leaderboard_numbers` as csv."""
+    return csv_text(leaderboard_numbers(entries, slugs, tiers), "%.6g")
 
-    Shares are from 0 to 1, as are the ends of the intervals, `<slug>_low` and `<slug>_high`.
+
+def leaderboard_numbers(
+    entries: Sequence[Entry], slugs: Sequence[str], tiers: Mapping[str, str] | None = None
+) -> pd.DataFrame:
+    """Returns the leaderboard for programs: every value a number in its own column.
+
+    Shares are from 0 to 1, as are the ends of the intervals, `<slug>_low` and `<slug>_high`. The
+    protocol of each run follows.
     """
     table = leaderboard_table(entries, slugs, tiers, intervals=())
     for slug in WITH_INTERVAL:
@@ -146,8 +154,7 @@ def leaderboard_csv(
         after = list(table.columns).index(slug) + 1
         table.insert(after, f"{slug}_low", [estimate.low for estimate in estimates])
         table.insert(after + 1, f"{slug}_high", [estimate.high for estimate in estimates])
-    table = table.join(provenance_table(entries))
-    return csv_text(table, "%.6g")
+    return table.join(provenance_table(entries))
 
 
 def provenance_table(entries: Sequence[Entry]) -> pd.DataFrame:
