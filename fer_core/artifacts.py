@@ -57,7 +57,11 @@ def safe_name(name: str, what: str) -> str:
 
 
 def read_table(
-    path: Path, columns: tuple[str, ...] = (), aliases: Mapping[str, str] | None = None
+    path: Path,
+    columns: tuple[str, ...] = (),
+    aliases: Mapping[str, str] | None = None,
+    *,
+    newest: int | None = None,
 ) -> pd.DataFrame:
     """Reads a parquet file and checks that it has the required columns.
 
@@ -65,13 +69,19 @@ def read_table(
         path: The file.
         columns: Required columns.
         aliases: Current column names by former names; files with former names are still read.
+        newest: Newest known version of its column `schema_version`; None for a table without it.
 
     Raises:
-        ArtifactError: If it is missing, corrupt, or lacks a column.
+        ArtifactError: If it is missing, corrupt, of a newer version, or lacks a column.
     """
     table = _readable(path, lambda: pd.read_parquet(path))
     table = table.rename(columns=dict(aliases or {}))
     _require_columns(path, columns, table.columns)
+    if newest is not None and (table["schema_version"] > newest).any():
+        raise ArtifactError(
+            f"{path.name} of {path.parent.name!r} was written by a newer FERscope. Update FERscope "
+            "to read it."
+        )
     return table
 
 

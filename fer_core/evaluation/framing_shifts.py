@@ -56,12 +56,7 @@ def read_framing(path: Path) -> pd.DataFrame:
         ArtifactError: If it is missing, corrupt or of a newer schema, or if a split has not one
             row for the unchanged images, or was measured on different images.
     """
-    table = read_table(path, COLUMNS)
-    if (table["schema_version"] > SCHEMA_VERSION).any():
-        raise ArtifactError(
-            f"{path.name} of {path.parent.name!r} was written by a newer FERscope. Update FERscope "
-            "to read it."
-        )
+    table = read_table(path, COLUMNS, newest=SCHEMA_VERSION)
     for _, rows in table.groupby("split"):
         repeated = rows.duplicated(["change", "amount"]).any()
         if repeated or (rows["change"] == UNCHANGED).sum() != 1 or not same_images(rows, rows):

@@ -122,10 +122,9 @@ def read_probes(path: Path, labels: LabelSet, run_created: str) -> ProbePredicti
             than the run.
     """
     names = [f"{PREFIX}{name}" for name in labels.names]
-    table = read_table(path, ("schema_version", "design", "run_created", *_COLUMNS, *names))
+    columns = ("schema_version", "design", "run_created", *_COLUMNS, *names)
+    table = read_table(path, columns, newest=SCHEMA_VERSION)
     where = f"{path.name} of {path.parent.name!r}"
-    if (table["schema_version"] > SCHEMA_VERSION).any():
-        raise ArtifactError(f"{where} was written by a newer FERscope. Update FERscope to read it.")
     if table.empty or table.duplicated(list(_COLUMNS)).any():
         raise ArtifactError(
             f"{where} does not hold exactly one probe. Probe the run again with "
