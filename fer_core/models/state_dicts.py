@@ -1,5 +1,6 @@
 """Fitting state dicts of training scripts to a network: prefixes, channels, and what is left."""
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -12,6 +13,9 @@ from fer_core.luma import LUMA
 
 PREFIXES = ("module.", "model.", "backbone.", "net.", "network.", "_orig_mod.")
 """Prefixes that wrappers and training scripts add to the names of tensors."""
+
+_AVERAGE = re.compile(r"(^|[._])(ema|swa|avg|averaged?)[._]")
+"""Prefix of a moving average of the weights."""
 
 _NAMED = 6
 """Tensors that a message names; there may be hundreds."""
@@ -41,10 +45,18 @@ def fit_state(tensors: Mapping[str, Tensor], model: nn.Module, source: str) -> F
         source: The file, for messages.
 
     Raises:
-        WeightsError: If a tensor of the network is missing or has another shape; names them.
+        WeightsError: If a tensor of the network is missing or has another shape, or if the file has
+            further weights within the network's modules; names them.
     """
     target = model.state_dict()
-    prefixes = _prefixes(tensors, target, source)
+    own, copies = _own_prefix(tensors, target, source)
+    if copies:
+        tensors = {
+            name: tensor
+            for name, tensor in tensors.items()
+            if name.startswith(own) or not name.startswith(copies)
+        }
+    prefixes = _prefixes(own)
     named = {_own_name(name, target, prefixes): tensor for name, tensor in tensors.items()}
     if len(named) < len(tensors):
         raise WeightsError(
@@ -52,6 +64,8 @@ def fit_state(tensors: Mapping[str, Tensor], model: nn.Module, source: str) -> F
             f"{', '.join(prefixes)}. Save the state dict of one network."
         )
     named, notes = _with_classifier(named, target)
+    if copies:
+        notes.append(f"The moving average under {own!r} of {source} was read, not the other copy.")
     fitted = {}
     for name, target_tensor in target.items():
         tensor = named.get(name)
@@ -64,6 +78,7 @@ def fit_state(tensors: Mapping[str, Tensor], model: nn.Module, source: str) -> F
             fitted[name] = tensor.to(target_tensor.dtype)
     _require_all(fitted, named, target, source)
     unused = tuple(sorted(set(named) - set(target)))
+    _require_complete(model, named, unused, source)
     if unused:
         notes.append(f"Tensors that the network does not have were left out: {shown(unused)}.")
     return FittedState(fitted, unused, tuple(notes))
@@ -95,12 +110,13 @@ def shown(names: Iterable[str]) -> str:
     return ", ".join(listed[:_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
-def _prefixes(
+def _own_prefix(
     tensors: Mapping[str, Tensor], target: Mapping[str, Tensor], source: str
-) -> tuple[str, ...]:
-    """Returns the prefixes that may be removed, longest first.
+) -> tuple[str, tuple[str, ...]]:
+    """Returns the prefix of the network in a file, and those of other copies of the network.
 
-    These are `PREFIXES`, and the one under which a file has most of the network's tensors.
+    It is the prefix under which a file has most of the network's tensors; of two copies, that of
+    the moving average, as in timm. Empty where the names have none.
 
     Raises:
         WeightsError: If a file has several networks that fit.
@@ -113,14 +129,20 @@ def _prefixes(
     )
     most = max(counts.values(), default=0)
     best = [prefix for prefix, count in counts.items() if count == most and 2 * most > len(target)]
+    averages = [prefix for prefix in best if _AVERAGE.search(prefix.lower())]
+    if len(best) == 2 and len(averages) == 1:
+        return averages[0], tuple(prefix for prefix in best if prefix not in averages)
     if len(best) > 1 and "" not in best:
         raise WeightsError(
             f"{source} has {len(best)} networks that fit ({', '.join(sorted(best))}). Save the "
             "state dict of one of them."
         )
-    own = best[0] if best and "" not in best else ""
-    parts = own.split(".")
-    ancestors = {".".join(parts[:end]) + "." for end in range(1, len(parts))}
+    return ("" if "" in best or not best else best[0]), ()
+
+
+def _prefixes(prefix: str) -> tuple[str, ...]:
+    """Returns the prefixes that may be removed, longest first: `PREFIXES`, and a file's own."""
+    ancestors = (f"{path}." for path in _ancestors(prefix))
     return tuple(sorted({*PREFIXES, *ancestors}, key=len, reverse=True))
 
 
@@ -172,6 +194,35 @@ def _is_grey_stem(tensor: Tensor, wanted: Tensor) -> bool:
     return wanted.ndim == 4 and wanted.shape[1] == 3 and tensor.shape == grey_shape
 
 
+def _require_complete(
+    model: nn.Module, named: Mapping[str, Tensor], unused: Iterable[str], source: str
+) -> None:
+    """Refuses weights within the network's modules, such as those of attention in its blocks.
+
+    Without them its features would be others. Counters and index tables are no weights.
+    """
+    modules = {name for name, _ in model.named_modules() if name}
+    within = [
+        name
+        for name in unused
+        if named[name].is_floating_point()
+        and named[name].numel() > 1
+        and modules & set(_ancestors(name))
+    ]
+    if within:
+        raise WeightsError(
+            f"{source} has weights within modules of the network that the architecture does not "
+            f"have ({shown(within)}): its network is a variant, or has adapters. Name its own "
+            "--architecture, merge the adapters, or export the model as ONNX (torch.onnx.export)."
+        )
+
+
+def _ancestors(name: str) -> list[str]:
+    """Returns the paths of the modules around a tensor."""
+    parts = name.split(".")
+    return [".".join(parts[:end]) for end in range(1, len(parts))]
+
+
 def _require_all(
     fitted: Mapping[str, Tensor],
     named: Mapping[str, Tensor],
@@ -186,22 +237,48 @@ def _require_all(
     ]
     if not missing and not differing:
         return
+    unused = [name for name in named if name not in target]
     parts = []
     if missing:
         parts.append(f"missing: {shown(missing)}")
     if differing:
         parts.append(f"other shape: {shown(differing)}")
-    if unused := [name for name in named if name not in target]:
+    if unused:
         parts.append(f"not in the network: {shown(unused)}")
-    remedy = "Check --architecture, --image-size and the number of --labels."
-    if not missing and (classes := _classes_of(fitted, named, target)):
-        remedy = f"Its classifier has {classes[0]:,} outputs for {classes[1]:,} --labels."
-    elif any(name.rpartition(".")[0] + "." in own for name in missing for own in named):
-        remedy += " A classifier of several layers can be imported as ONNX."
     raise WeightsError(
         f"{source} does not fit the architecture and its {len(target)} tensors "
-        f"({'; '.join(parts)}). {remedy}"
+        f"({'; '.join(parts)}). {_remedy(fitted, named, target)}"
     )
+
+
+def _remedy(
+    fitted: Mapping[str, Tensor], named: Mapping[str, Tensor], target: Mapping[str, Tensor]
+) -> str:
+    """Returns what to do about a state dict that does not fit."""
+    missing = [name for name in target if name not in named]
+    if not missing and (classes := _classes_of(fitted, named, target)):
+        return f"Its classifier has {classes[0]:,} outputs for {classes[1]:,} --labels."
+    if len(missing) + len(fitted) == len(target) and _is_layer(missing, target):
+        if set(named) <= set(target):
+            return (
+                "A backbone without a trained classifier cannot be imported; train it from these "
+                "weights with model.init."
+            )
+        return (
+            "A classifier that is not one linear layer can be imported as ONNX (torch.onnx.export)."
+        )
+    return (
+        "Check --architecture and --image-size. A network that differs from the architecture can "
+        "be imported as ONNX (torch.onnx.export)."
+    )
+
+
+def _is_layer(names: list[str], target: Mapping[str, Tensor]) -> bool:
+    """Whether tensors are the weight and, if it has one, the bias of one linear layer."""
+    layer = names[0].rpartition(".")[0]
+    weight = target.get(f"{layer}.weight")
+    own = {name for name in (f"{layer}.weight", f"{layer}.bias") if name in target}
+    return weight is not None and weight.ndim == 2 and set(names) == own
 
 
 def _classes_of(

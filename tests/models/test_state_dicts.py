@@ -89,8 +89,57 @@ def test_a_classifier_of_several_layers_is_refused_with_a_remedy():
     head = {name: state.pop(name) for name in ("head.weight", "head.bias")}
     first = {"head.0.weight": torch.zeros(4, 4), "head.0.bias": torch.zeros(4)}
     second = {"head.2.weight": head["head.weight"], "head.2.bias": head["head.bias"]}
-    with pytest.raises(WeightsError, match=r"missing: head\.weight.*can be imported as ONNX"):
+    with pytest.raises(WeightsError, match=r"missing: head\.weight.*A classifier that is not one"):
         fit_state({**state, **first, **second}, sequence(), "x.pth")
+
+
+def test_a_missing_classifier_or_another_network_is_told_apart():
+    state = sequence().state_dict()
+    backbone = {name: value for name, value in state.items() if not name.startswith("head")}
+    with pytest.raises(WeightsError, match=r"\(missing: head\.weight, head\.bias\)\. A backbone"):
+        fit_state(backbone, sequence(), "x.pth")
+    other = {f"stage.head.{name}": value for name, value in backbone.items()}
+    with pytest.raises(WeightsError, match=r"Check --architecture and --image-size\. A network"):
+        fit_state(other, network(), "x.pth")
+
+
+@pytest.mark.parametrize("name", ["body.attention.weight", "body.lora_A", "stem.0.weight"])
+def test_weights_within_the_network_that_it_does_not_have_are_an_error(name):
+    state = {**sequence().state_dict(), name: torch.ones(4, 4)}
+    with pytest.raises(WeightsError, match=rf"does not have \({name}\): its network is a variant"):
+        fit_state(state, sequence(), "x.pth")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("body.relative_position_index", torch.zeros(4, 4, dtype=torch.int64)),
+        ("body.total_ops", torch.zeros(1, dtype=torch.float64)),
+        ("loss.weight", torch.ones(7)),
+        ("aux.body.weight", torch.ones(4, 4)),
+    ],
+)
+def test_counters_tables_and_other_networks_are_left_out(name, value):
+    fitted = fit_state({**sequence().state_dict(), name: value}, sequence(), "x.pth")
+    assert fitted.notes == (f"Tensors that the network does not have were left out: {name}.",)
+
+
+@pytest.mark.parametrize(
+    ("online", "average"),
+    [
+        ("net.", "ema_net."), ("model.", "ema_model.module."), ("module.", "module.ema."),
+        ("", "swa."),
+    ],
+)  # fmt: skip
+def test_of_two_copies_the_moving_average_is_read(online, average):
+    state = sequence().state_dict()
+    both = {online + name: value + 5 for name, value in state.items()}
+    both |= {average + name: value for name, value in state.items()}
+    fitted = fit_state({**both, "ema_model.decay": torch.tensor(0.9)}, sequence(), "x.pth")
+    assert all(torch.equal(fitted.tensors[name], value) for name, value in state.items())
+    assert f"The moving average under {average!r} of x.pth was read, not the other copy." in (
+        fitted.notes
+    )
 
 
 def test_two_networks_in_one_file_are_an_error():
