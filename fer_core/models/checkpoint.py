@@ -54,7 +54,7 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         raise WeightsError(f"There is no weight file {path.name} in {path.parent}.")
     try:
         with safe_open(path, framework="pt") as file:
-            facts = json.loads((file.metadata() or {}).get("facts", "{}"))
+            facts = _facts(file.metadata())
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a dict)
     except (SafetensorError, ValueError, OSError) as error:
         raise WeightsError(
@@ -72,11 +72,17 @@ def read_facts(path: Path) -> dict[str, Any]:
     """
     try:
         with safe_open(path, framework="pt") as file:
-            return dict(json.loads((file.metadata() or {}).get("facts", "{}")))
+            return _facts(file.metadata())
     except (SafetensorError, ValueError, OSError) as error:
         raise WeightsError(
             f"{path.name} of {path.parent.name!r} cannot be read ({error})."
         ) from error
+
+
+def _facts(header: Mapping[str, str] | None) -> dict[str, Any]:
+    """Returns the facts in a header; files from elsewhere have none, or another value there."""
+    facts = json.loads((header or {}).get("facts", "{}"))
+    return facts if isinstance(facts, dict) else {}
 
 
 def load_weights(

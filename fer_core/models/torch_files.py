@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from fer_core.errors import WeightsError
+from fer_core.models.file_contents import require_content
 
 _AVERAGED = ("state_dict_ema", "model_ema", "ema_state_dict", "model_ema_state_dict", "ema")
 """Keys of a moving average of the weights. Where a file has one, it is read, as timm does
@@ -25,6 +26,22 @@ _KEYS = (
 """Keys under which training scripts save a state dict, in the order in which they are tried."""
 
 _MOST_LEVELS = 4
+_SHOWN = 4  # classes that a message names
+
+
+class _Unread(list[Any]):
+    """Stands in for an object that is no tensor: nothing of it is kept, and no code of it runs."""
+
+    def __init__(self, *_: object) -> None:
+        super().__init__()
+
+    def __setstate__(self, _: object) -> None:
+        """Drops the attributes of the object."""
+
+
+def _plain_dict(*_: object) -> dict[Any, Any]:
+    return {}
+
 
 _multiarray: Any = getattr(np, "_core").multiarray  # noqa: B009 (not in the stubs)
 _PLAIN_TYPES: list[Any] = [
@@ -32,6 +49,7 @@ _PLAIN_TYPES: list[Any] = [
     pathlib.PosixPath,
     np.ndarray,
     np.dtype,
+    (_plain_dict, "collections.defaultdict"),
     *{type(np.dtype(code)) for code in "?bBhHiIlLqQefdg"},
     *(
         (function, f"{module}.{function.__name__}")
@@ -59,59 +77,106 @@ class TorchFile:
 def read_torch_file(file: Path) -> TorchFile:
     """Reads the state dict of a `.pth`, `.pt` or `.bin` file without running code from it.
 
+    Objects of other classes beside the state dict, such as options or callbacks, are not restored.
+
     Raises:
         WeightsError: If the file is damaged, needs code to be opened, or has no state dict.
     """
-    content = _load(file)
-    notes: list[str] = []
-    for _ in range(_MOST_LEVELS):
-        if _is_state(content):
-            return TorchFile(content, tuple(notes))
-        if not isinstance(content, Mapping):
-            break
-        if _is_mixed(content):
-            others = [str(key) for key, value in content.items() if not isinstance(value, Tensor)]
-            notes.append(f"{file.name} also has {', '.join(others)}, which are no tensors.")
-            kept = {key: value for key, value in content.items() if isinstance(value, Tensor)}
-            return TorchFile(kept, tuple(notes))
-        found = [key for key in _ordered(content) if isinstance(content[key], Mapping)]
-        if not found:
-            break
-        states = [key for key in found if _is_state(content[key])]
-        picked = (states or found)[0]
-        if others := [key for key in states if key != picked]:
-            notes.append(
-                f"The weights under {picked!r} of {file.name} were read; those under "
-                f"{', '.join(map(repr, others))} were not."
-            )
-        content = content[picked]
+    require_content(file)
+    content, classes = _load(file)
+    read = _state(content, file.name, _MOST_LEVELS)
+    if read is not None:
+        return read
+    if classes:
+        raise _refusal(file, classes)
     raise WeightsError(
         f"{file.name} is not a state dict: tensors by name, at the top level or under "
         f"'state_dict' or 'model'.{_seen(content)}"
     )
 
 
-def _load(file: Path) -> Any:  # noqa: ANN401 (whatever the file holds)
+def _state(content: object, name: str, levels: int) -> TorchFile | None:
+    """Returns the state dict in a value of a checkpoint; None if it has none."""
+    if not isinstance(content, Mapping) or not levels:
+        return None
+    if _is_state(content):
+        return TorchFile(content)
+    if _is_mixed(content):
+        others = [str(key) for key, value in content.items() if not isinstance(value, Tensor)]
+        kept = {key: value for key, value in content.items() if isinstance(value, Tensor)}
+        return TorchFile(kept, (f"{name} also has {', '.join(others)}, which are no tensors.",))
+    found = {key: _state(content[key], name, levels - 1) for key in _ordered(content)}
+    states = {key: state for key, state in found.items() if state is not None}
+    notes = [
+        f"The average under {key!r} of {name} has no tensors by name, and was not read."
+        for key in _AVERAGED
+        if key not in states
+        and isinstance(content.get(key), Mapping | _Unread)
+        and content[key] != {}
+    ]
+    if not states:
+        return None
+    picked, *others = states
+    if others:
+        notes.append(
+            f"The weights under {picked!r} of {name} were read; those under "
+            f"{', '.join(map(repr, others))} were not."
+        )
+    return TorchFile(states[picked].tensors, (*notes, *states[picked].notes))
+
+
+def _load(file: Path) -> tuple[Any, list[str]]:
+    """Returns the content of a file, and the classes of objects in it that were not restored."""
     try:
-        with torch.serialization.safe_globals(_PLAIN_TYPES):
-            # weights_only keeps pickle from running code
-            return torch.load(file, map_location="cpu", weights_only=True)
+        return _opened(file, []), []
     except pickle.UnpicklingError as error:
-        raise WeightsError(
-            f"{file.name} is a pickle that needs code to be opened, such as a whole model, and is "
-            "refused, because it could run anything. Save its state dict instead: "
-            "torch.save(model.state_dict(), path)."
-        ) from error
+        classes = _classes(file)
+        if not classes and "GLOBAL" not in str(error):
+            raise _damage(file, error) from error
+        try:
+            return _opened(file, classes), classes
+        except Exception:  # it needs more than the objects that can be left out
+            raise _refusal(file, classes) from error
     except Exception as error:  # torch raises many exception types for damaged files
         if "TorchScript" in str(error):
             raise WeightsError(
                 f"{file.name} is a TorchScript archive, which holds code. Save the state dict "
                 "instead, torch.save(model.state_dict(), path), or export the model as ONNX."
             ) from error
-        raise WeightsError(
-            f"{file.name} cannot be read as weights ({type(error).__name__}): it is damaged, or no "
-            "file of torch."
-        ) from error
+        raise _damage(file, error) from error
+
+
+def _opened(file: Path, unread: list[str]) -> Any:  # noqa: ANN401 (whatever the file holds)
+    """Opens a file with `weights_only`, which keeps pickle from running code."""
+    stand_ins: list[Any] = [(_Unread, name) for name in unread]
+    allowed = torch.serialization.safe_globals([*_PLAIN_TYPES, *stand_ins])
+    with allowed, file.open("rb") as opened:  # of a path, torch would judge the extension
+        return torch.load(opened, map_location="cpu", weights_only=True)
+
+
+def _classes(file: Path) -> list[str]:
+    """Returns the classes and functions that a file needs beyond those of `weights_only`."""
+    try:
+        with torch.serialization.safe_globals(_PLAIN_TYPES):
+            return sorted(torch.serialization.get_unsafe_globals_in_checkpoint(str(file)))
+    except Exception:  # files of torch before 1.6 do not tell
+        return []
+
+
+def _damage(file: Path, error: Exception) -> WeightsError:
+    return WeightsError(
+        f"{file.name} cannot be read as weights ({type(error).__name__}): it is damaged, or no "
+        "file of torch."
+    )
+
+
+def _refusal(file: Path, classes: list[str]) -> WeightsError:
+    listed = f" ({', '.join(classes[:_SHOWN])})" if classes else ""
+    return WeightsError(
+        f"{file.name} is a pickle that needs code to be opened{listed}, such as a whole model, and "
+        "is refused, because it could run anything. Save its state dict instead: "
+        "torch.save(model.state_dict(), path)."
+    )
 
 
 def _is_state(content: object) -> bool:

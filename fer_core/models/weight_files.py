@@ -9,6 +9,7 @@ from fer_core.config import ModelConfig
 from fer_core.errors import RecipeError, WeightsError
 from fer_core.models.checkpoint import load_tensors, read_facts
 from fer_core.models.external import LIBRARIES, default_size, resolved
+from fer_core.models.file_contents import is_safetensors, is_torch, require_content
 from fer_core.models.published import InputOptions, PublishedModel
 from fer_core.models.registry import ModelSpec, build_model, spec_of
 from fer_core.models.state_dicts import FittedState, fit_state, shown, without_common_prefix
@@ -60,7 +61,9 @@ def read_weights_file(
     )
     spec = spec_of(config)
     config = config.model_copy(update={"mean": spec.mean_of(config), "std": spec.std_of(config)})
-    fitted = _fit(tensors, build_model(config, len(classes)), spec, path.name)
+    fitted = fit_weights(
+        tensors, build_model(config, len(classes)), spec, path.name, options.image_size
+    )
     notes = [
         *read_notes,
         *fitted.notes,
@@ -78,13 +81,26 @@ def _require_architecture(architecture: str) -> None:
         spec_of(config)
 
 
-def _fit(
-    tensors: Mapping[str, Tensor], model: nn.Module, spec: ModelSpec, source: str
+def fit_weights(
+    tensors: Mapping[str, Tensor],
+    model: nn.Module,
+    spec: ModelSpec,
+    source: str,
+    image_size: int | None,
 ) -> FittedState:
     """Fits a state dict; one of a former version of the library, or of another input size, as well.
 
+    Args:
+        tensors: State dict that a training script saved.
+        model: The network.
+        spec: Its architecture.
+        source: The file, for messages.
+        image_size: Input side that the user asked for; None if the network has that of its
+            architecture.
+
     Raises:
-        WeightsError: If it does not fit; names the tensors.
+        WeightsError: If it does not fit, or is of another input size and the user did not ask for
+            one; names the tensors.
     """
     try:
         return fit_state(tensors, model, source)
@@ -93,19 +109,46 @@ def _fit(
             raise
         own = without_common_prefix(tensors, model.state_dict())
         try:
-            fitted = fit_state(spec.adapt(own, model), model, source)
+            converted = spec.adapt(own, model)
+            fitted = fit_state(converted, model, source)
         except (WeightsError, ValueError, KeyError, RuntimeError, RecipeError):
             fitted = None
         if fitted is None:
             raise
-    changed = [name for name in fitted.tensors if name not in own]
-    changed += [
-        f"{name} {tuple(own[name].shape)} to {tuple(tensor.shape)}"
-        for name, tensor in fitted.tensors.items()
-        if name in own and own[name].shape != tensor.shape
-    ]
-    note = f"Its library converted tensors of another version or input size: {shown(changed)}."
+    note = _conversion(own, converted, fitted, source, image_size)
     return FittedState(fitted.tensors, fitted.unused, (note, *fitted.notes))
+
+
+def _conversion(
+    before: Mapping[str, Tensor],
+    converted: Mapping[str, Tensor],
+    fitted: FittedState,
+    source: str,
+    image_size: int | None,
+) -> str:
+    """Returns a note on what a library converted.
+
+    Raises:
+        WeightsError: If it resampled tensors to an input size that the user did not ask for.
+    """
+    reshaped = {
+        name: f"{name} {tuple(before[name].shape)} to {tuple(tensor.shape)}"
+        for name, tensor in converted.items()
+        if name in before and before[name].shape != tensor.shape
+    }
+    resampled = [
+        text for name, text in reshaped.items() if before[name].ndim == converted[name].ndim
+    ]
+    if image_size is None and resampled:
+        raise WeightsError(
+            f"{source} was trained on images of another size than the architecture's "
+            f"({shown(resampled)}). Pass --image-size, the side in pixels of those images."
+        )
+    changed = [name for name in fitted.tensors if name not in before]
+    return (
+        "Its library converted tensors of another version or input size: "
+        f"{shown([*changed, *reshaped.values()])}."
+    )
 
 
 def _assumed(options: InputOptions, config: ModelConfig) -> list[str]:
@@ -126,9 +169,12 @@ def _read(path: Path) -> tuple[Mapping[str, Tensor], tuple[str, ...], tuple[str,
     """Returns tensors, the classes that the header names, and notes."""
     if not path.is_file():
         raise WeightsError(f"There is no weight file {path}.")
-    if path.suffix == ".safetensors":
+    require_content(path)
+    named = path.suffix.lower() == ".safetensors"
+    if is_safetensors(path) or (named and not is_torch(path)):
         read_facts(path)  # a damaged header is an error here
         tensors, facts = load_tensors(path)
-        return tensors, tuple(facts.get("labels", ())), ()
+        labels = facts.get("labels")
+        return tensors, tuple(map(str, labels)) if isinstance(labels, list) else (), ()
     read = read_torch_file(path)
     return read.tensors, (), read.notes

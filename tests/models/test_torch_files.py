@@ -1,6 +1,9 @@
 """Files of torch: which state dict is read, what is said, and what is refused."""
 
 import argparse
+import collections
+import datetime
+import zipfile
 
 import numpy as np
 import pytest
@@ -13,6 +16,13 @@ from fer_core.models.torch_files import read_torch_file
 STATE = {"conv.weight": torch.ones(2, 3), "conv.bias": torch.zeros(2)}
 OTHER = {name: value + 5 for name, value in STATE.items()}
 OPTIMIZER = {"state": {0: {"step": torch.tensor(1)}}, "param_groups": [{"lr": 0.1}]}
+
+
+class Options:
+    """Options of a training that are of a class of its own."""
+
+    def __init__(self):
+        self.rate = 0.1
 
 
 def saved(path, content):
@@ -30,6 +40,14 @@ def saved(path, content):
         {"my_own_key": STATE, "optimizer_state_dict": OPTIMIZER},
         {"state_dict": STATE, "best": np.float64(0.7), "curve": np.zeros(3)},
         {"model": STATE, "args": argparse.Namespace(lr=0.1)},
+        {"model": STATE, "ema": {}},
+        {"state_dict": STATE, "hyper_parameters": Options(), "loss": nn.Linear(2, 2)},
+        {
+            "state_dict": STATE,
+            "date": datetime.datetime(2024, 1, 1),
+            "best": collections.deque([1]),
+        },
+        {"state_dict": STATE, "history": collections.defaultdict(list, loss=[1.0])},
     ],
 )
 def test_the_state_dict_is_found(content, tmp_path):
@@ -46,6 +64,44 @@ def test_of_two_states_the_average_is_read_and_the_other_named(tmp_path):
         "The weights under 'state_dict_ema' of net.pth were read; those under 'state_dict' were "
         "not.",
     )
+
+
+def test_an_average_is_found_below_its_key(tmp_path):
+    ema = {"decay": 0.99, "shadow": STATE}
+    read = read_torch_file(saved(tmp_path, {"model": OTHER, "ema": ema}))
+    assert torch.equal(read.tensors["conv.weight"], STATE["conv.weight"])
+    assert read.notes == (
+        "The weights under 'ema' of net.pth were read; those under 'model' were not.",
+    )
+
+
+@pytest.mark.parametrize("average", [{"decay": 0.9, "shadow_params": [torch.ones(2)]}, Options()])
+def test_an_average_that_cannot_be_read_is_named(average, tmp_path):
+    read = read_torch_file(saved(tmp_path, {"model": STATE, "ema": average}))
+    assert torch.equal(read.tensors["conv.weight"], STATE["conv.weight"])
+    assert read.notes == (
+        "The average under 'ema' of net.pth has no tensors by name, and was not read.",
+    )
+
+
+class Code:
+    def __reduce__(self):
+        return (print, ("this must not run",))
+
+
+@pytest.mark.parametrize("content", [Code(), {"model": Code()}, {"model": nn.Linear(2, 2)}])
+def test_code_is_named_and_does_not_run(content, tmp_path, capsys):
+    with pytest.raises(
+        WeightsError, match=r"needs code to be opened \((builtins|__builtin__|torch)"
+    ):
+        read_torch_file(saved(tmp_path, content))
+    assert capsys.readouterr().out == ""
+
+
+def test_code_beside_a_state_dict_does_not_run(tmp_path, capsys):
+    read = read_torch_file(saved(tmp_path, {"state_dict": STATE, "hook": Code()}))
+    assert set(read.tensors) == set(STATE)
+    assert capsys.readouterr().out == ""
 
 
 def test_values_beside_the_tensors_are_named(tmp_path):
@@ -80,3 +136,28 @@ def test_an_archive_of_torchscript_is_refused_with_a_remedy(tmp_path):
     torch.jit.script(nn.Linear(2, 2)).save(str(tmp_path / "net.pt"))
     with pytest.raises(WeightsError, match=r"TorchScript archive.*export the model as ONNX"):
         read_torch_file(tmp_path / "net.pt")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (
+            b"version https://git-lfs.github.com/spec/v1\noid sha256:0",
+            "pointer of Git LFS.*lfs pull",
+        ),
+        (b"\n<!DOCTYPE html><html>Virus scan warning", "is a web page.*Download the file itself"),
+        (b"\x1f\x8b\x08", "is an archive. Unpack it"),
+    ],
+)
+def test_a_file_that_stands_for_another_is_named(content, message, tmp_path):
+    (tmp_path / "net.pth").write_bytes(content)
+    with pytest.raises(WeightsError, match=message):
+        read_torch_file(tmp_path / "net.pth")
+
+
+def test_an_archive_of_files_is_named_and_one_of_torch_is_read(tmp_path):
+    with zipfile.ZipFile(tmp_path / "net.pt", "w") as archive:
+        archive.writestr("model/net.pth", b"weights")
+    with pytest.raises(WeightsError, match=r"net\.pt is an archive"):
+        read_torch_file(tmp_path / "net.pt")
+    assert set(read_torch_file(saved(tmp_path, STATE)).tensors) == set(STATE)
