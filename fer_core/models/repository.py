@@ -14,10 +14,14 @@ from typing import Any, Self
 
 from fer_core.errors import WeightsError
 from fer_core.labels import canonical_name
+from fer_core.models.file_contents import require_content
 
 _MAX_JSON = 5_000_000  # bytes
 _MAX_SHARDS = 500
 _UNNAMED = re.compile(r"label_?\d+", re.IGNORECASE)
+
+_NESTED_PROCESSOR = "processor_config.json"  # with those of texts, such as CLIP's
+_NEVER_NORMALISES = "MobileViT"  # its image processor writes no `do_normalize`
 
 _PICKLES = (".bin", ".pt", ".pth", ".pkl", ".ckpt")
 
@@ -26,6 +30,7 @@ HUB = "hub:"
 
 CONFIG = "config.json"
 PROCESSOR = "preprocessor_config.json"
+ADAPTER = "adapter_config.json"
 INDEX = "model.safetensors.index.json"
 WEIGHTS = "model.safetensors"
 
@@ -77,12 +82,13 @@ class Repository:
         Raises:
             MissingFileError: If there is no such file.
             WeightsError: If there is no such repository or revision, or the hub cannot be reached
-                and the cache has no copy.
+                and the cache has no copy, or a file only stands for another.
         """
         folder = self.folder or self._download(names)
         for name in names:
             if not (folder / name).is_file():
                 raise MissingFileError(f"{self.name} has no {name}.")
+            require_content(folder / name)
         return [folder / name for name in names]
 
     def pinned(self) -> Self:
@@ -148,6 +154,24 @@ class Repository:
             raise WeightsError(f"{filename} of {self.name} is not a JSON object.")
         return content
 
+    def processor(self) -> dict[str, Any]:
+        """Reads the image processor of transformers; empty if the repository has none.
+
+        Raises:
+            WeightsError: As `json`.
+        """
+        try:
+            content = self.json(PROCESSOR)
+        except MissingFileError:
+            try:
+                content = self.json(_NESTED_PROCESSOR).get("image_processor") or {}
+            except MissingFileError:
+                return {}
+        kind = content.get("image_processor_type") or content.get("feature_extractor_type")
+        if str(kind).startswith(_NEVER_NORMALISES):
+            return {"do_normalize": False, **content}
+        return dict(content)
+
     def weight_files(self) -> list[Path]:
         """Returns the safetensors files of the weights, downloading them if necessary.
 
@@ -174,15 +198,14 @@ class Repository:
 
     def _pickles(self) -> str:
         """Returns a sentence on the pickled weights; empty if there are none, or it is unknown."""
-        if self.folder is None:
-            files = self._listed()
-        else:
-            files = [path.name for path in self.folder.iterdir()]
-        names = sorted(name for name in files if name.endswith(_PICKLES))
+        names = sorted(name for name in self.listed() if name.endswith(_PICKLES))
         return f" It has {', '.join(names)}." if names else ""
 
-    def _listed(self) -> list[str]:
-        """Returns the names of a repository's files on the hub; empty if they cannot be had."""
+    def listed(self) -> list[str]:
+        """Returns the paths of a repository's files; empty if they cannot be had."""
+        if self.folder is not None:
+            found = (*self.folder.glob("*"), *self.folder.glob(f"*/{CONFIG}"))
+            return sorted(path.relative_to(self.folder).as_posix() for path in found)
         from huggingface_hub import HfApi
 
         try:
@@ -224,5 +247,16 @@ def output_names(config: Mapping[str, Any]) -> tuple[str, ...]:
     if isinstance(by_index, Mapping) and not names:
         names = [by_index.get(str(index)) for index in range(len(by_index))]
     if not isinstance(names, list) or None in names:
-        return ()
+        names = []
+    if all(_UNNAMED.fullmatch(str(name)) for name in names):
+        names = names_by_index(config.get("label2id")) or names
     return tuple(map(str, names))
+
+
+def names_by_index(label2id: object) -> list[str]:
+    """Returns the names in `label2id` in the order of the outputs; empty if one has none."""
+    if not isinstance(label2id, Mapping):
+        return []
+    by_index = {str(index): str(name) for name, index in label2id.items()}
+    names = [by_index.get(str(index), "") for index in range(len(label2id))]
+    return names if all(names) else []

@@ -25,6 +25,7 @@ from fer_core.predictor import Predictor
 from tests.support import stand_ins
 from tests.support.builders import toy_benchmark, toy_run
 from training import __main__ as cli
+from training.commands.import_model import _names
 from training.jobs import measure
 
 LABELS = SEVEN_EMOTIONS.names
@@ -283,7 +284,9 @@ def _other_head(folder):
         (_other_head, r"bad has 7 outputs for 3 classes .*id2label"),
         (lambda f: (f / "preprocessor_config.json").unlink(), "Pass --mean and --std"),
         (
-            lambda f: _edit(f, "config.json", id2label={str(i): f"LABEL_{i}" for i in range(7)}),
+            lambda f: _edit(
+                f, "config.json", id2label={str(i): f"LABEL_{i}" for i in range(7)}, label2id={}
+            ),
             "Fewer than two classes",
         ),
         (
@@ -434,6 +437,39 @@ def test_an_onnx_file_at_chance_level_has_its_usual_causes_named(shop, capsys):
     assert "Warning: validation accuracy" in text
     for option in ("--mean 0 --std 0.0039216 for 0 to 255", "(--labels)", "(--bgr)"):
         assert option in text
+
+
+@pytest.mark.parametrize("suffix", [".zip", ".tar.gz", ".7z"])
+def test_an_archive_is_refused_whatever_the_options(shop, tmp_path, suffix):
+    _, run, _ = shop
+    (tmp_path / f"net{suffix}").write_bytes(b"an archive")
+    with pytest.raises(DataError, match=rf"net{suffix} cannot be imported: it is an archive"):
+        run("import", "toy", tmp_path / f"net{suffix}", "--architecture", "timm:convnext_atto")
+
+
+def test_a_pointer_instead_of_an_onnx_file_is_named(shop, tmp_path):
+    _, run, _ = shop
+    (tmp_path / "net.onnx").write_text("version https://git-lfs.github.com/spec/v1")
+    with pytest.raises(WeightsError, match=r"net\.onnx is a pointer of Git LFS"):
+        run("import", "toy", tmp_path / "net.onnx", "--labels", ",".join(LABELS))
+
+
+def test_the_folder_of_a_file_of_weights_is_suggested(shop, tmp_path):
+    _, run, _ = shop
+    stand_ins.hub_vit(tmp_path / "vit")
+    with pytest.raises(RecipeError, match=r"or give its folder .*vit, which has config\.json"):
+        run("import", "toy", tmp_path / "vit" / "model.safetensors")
+
+
+@pytest.mark.parametrize("text", ["sad; happy", "['sad', 'happy']", "sad,happy,"])
+def test_lists_of_labels_are_read(text):
+    assert _names(text) == ("sad", "happy")
+
+
+@pytest.mark.parametrize("text", ["sad happy", "sad,,happy", ","])
+def test_lists_of_labels_without_commas_or_names_are_refused(text):
+    with pytest.raises(RecipeError, match="write the classes with commas"):
+        _names(text)
 
 
 def test_channels_in_the_order_bgr_are_for_onnx_files(shop, tmp_path):

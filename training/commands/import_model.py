@@ -42,6 +42,10 @@ _REMEDIES = {
         "a pickle is refused, because it could run anything. Export the model as ONNX "
         "(torch.onnx.export; tf2onnx for TensorFlow), or save its state_dict as .pth.",
     ),
+    **dict.fromkeys(
+        (".zip", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar"),
+        "it is an archive. Unpack it, and give the file or folder that was in it.",
+    ),
 }
 """What to do with usual files that cannot be imported, by extension."""
 
@@ -182,7 +186,7 @@ def import_(
     request = _Request(
         source=source,
         architecture=architecture,
-        labels=tuple(part.strip() for part in labels.split(",")) if labels else (),
+        labels=_names(labels) if labels else (),
         about=ImportOptions(
             title or name or default_name(source),
             dict(_pair(text) for text in map_class or ()),
@@ -230,6 +234,38 @@ def _import(
     request: _Request, benchmark: "BenchmarkDir", run: "RunDir", data: Path | None
 ) -> "RunDir":
     """Imports a source by its kind."""
+    _require_source(request)
+    _require_options(request)
+    if request.is_folder:
+        return _import_published(_read_folder(request), request, benchmark, run, data)
+    if request.suffix in _TABLES:
+        return _import_table(request, benchmark, run)
+    if request.suffix == ".onnx":
+        return _import_onnx(request, benchmark, run, data)
+    return _import_published(_read_weights(request), request, benchmark, run, data)
+
+
+def _require_source(request: _Request) -> None:
+    """Refuses a source that does not exist or is of no known type."""
+    from fer_core.models.weight_files import SUFFIXES
+
+    if request.is_folder:
+        return
+    if not Path(request.source).is_file():
+        raise DataError(
+            f"There is no file or folder {request.source}. Models of the hub are written "
+            "hub:owner/name."
+        )
+    known = (*_TABLES, ".onnx", *SUFFIXES)
+    if request.suffix not in known:
+        reason = _REMEDIES.get(request.suffix) or (
+            f"unknown file type. Pass one of {', '.join(known)}, a folder or hub:owner/name."
+        )
+        raise DataError(f"{Path(request.source).name} cannot be imported: {reason}")
+
+
+def _require_options(request: _Request) -> None:
+    """Refuses options that are for another kind of source."""
     from fer_core.models.weight_files import SUFFIXES
 
     options = request.options
@@ -242,29 +278,12 @@ def _import(
         raise RecipeError(
             "--architecture is for files of weights. Remove it: other sources say what they are."
         )
-    if request.is_folder:
-        return _import_published(_read_folder(request), request, benchmark, run, data)
-    if not Path(request.source).is_file():
-        raise DataError(
-            f"There is no file or folder {request.source}. Models of the hub are written "
-            "hub:owner/name."
+    is_table = not request.is_folder and request.suffix in _TABLES
+    if is_table and (request.labels or describes_input):
+        raise RecipeError(
+            "--labels, --image-size, --mean and --std are for models. Remove them: the columns "
+            "of a table name its classes."
         )
-    if request.suffix in _TABLES:
-        if request.labels or describes_input:
-            raise RecipeError(
-                "--labels, --image-size, --mean and --std are for models. Remove them: the columns "
-                "of a table name its classes."
-            )
-        return _import_table(request, benchmark, run)
-    if request.suffix == ".onnx":
-        return _import_onnx(request, benchmark, run, data)
-    if request.suffix in SUFFIXES:
-        return _import_published(_read_weights(request), request, benchmark, run, data)
-    reason = _REMEDIES.get(request.suffix) or (
-        "unknown file type. Pass one of "
-        f"{', '.join((*_TABLES, '.onnx', *SUFFIXES))}, a folder or hub:owner/name."
-    )
-    raise DataError(f"{Path(request.source).name} cannot be imported: {reason}")
 
 
 def _import_table(request: _Request, benchmark: "BenchmarkDir", run: "RunDir") -> "RunDir":
@@ -284,9 +303,11 @@ def _import_onnx(
 ) -> "RunDir":
     from fer_core.engine.onnx import read_metadata
     from fer_core.engine.onnx_network import OnnxInput
+    from fer_core.models.file_contents import require_content
     from fer_core.models.published import InputOptions
     from training.jobs.import_export import import_onnx
 
+    require_content(Path(request.source))
     options = request.options
     metadata = read_metadata(Path(request.source))
     labels = request.labels or metadata.classes
@@ -317,12 +338,16 @@ def _read_folder(request: _Request) -> "PublishedModel":
 
 
 def _read_weights(request: _Request) -> "PublishedModel":
+    from fer_core.models.repository import CONFIG
     from fer_core.models.weight_files import read_weights_file
 
     if request.architecture is None:
+        folder = Path(request.source).resolve().parent
+        beside = f", or give its folder {folder}, which has {CONFIG}"
         raise RecipeError(
             f"{Path(request.source).name} contains only weights. Name their network with "
-            "--architecture, such as timm:convnext_atto."
+            "--architecture, such as timm:convnext_atto"
+            f"{beside if (folder / CONFIG).is_file() else ''}."
         )
     return read_weights_file(
         Path(request.source), request.architecture, request.labels, request.options
@@ -394,6 +419,14 @@ def _without_suffixes(name: str) -> str:
     while Path(name).suffix.lower() in _SUFFIXES and Path(name).stem:
         name = Path(name).stem
     return name
+
+
+def _names(text: str) -> tuple[str, ...]:
+    """Parses the class names of `--labels`, also as Python writes a list."""
+    parts = [part.strip(" '\"") for part in re.split("[,;]", text.strip(" ,;[]()"))]
+    if len(parts) < 2 or not all(parts):
+        raise RecipeError(f"--labels {text}: write the classes with commas, such as angry,happy.")
+    return tuple(parts)
 
 
 def _pair(text: str) -> tuple[str, str]:

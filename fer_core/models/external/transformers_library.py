@@ -1,7 +1,8 @@
 """Image classifiers of transformers, such as `hf:google/vit-base-patch16-224` or `hf:<folder>`."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -14,7 +15,7 @@ from fer_core.models.external.probe import supports_size
 from fer_core.models.processor import read_processor
 from fer_core.models.published import InputOptions
 from fer_core.models.registry import HALF, State
-from fer_core.models.repository import CONFIG, PROCESSOR, MissingFileError, Repository
+from fer_core.models.repository import CONFIG, Repository
 from fer_core.models.resampling import resampled
 
 _IGNORED = (
@@ -25,6 +26,9 @@ _IGNORED = (
 """Keys of `config.json` that name classes, code, kernels or storage, not the network."""
 
 _DROPOUT = ("hidden_dropout_prob", "dropout_rate", "classifier_dropout_prob")
+_WRAPPED = "model."
+"""Prefix of the tensors of a classifier in `LogitsOnly`."""
+
 _MEAN_POOLED = ("beit", "data2vec-vision", "swin", "swinv2")
 
 
@@ -121,10 +125,7 @@ def _read(config: ModelConfig) -> ModelConfig:
 
 def _input(repository: Repository, content: Mapping[str, Any], config: ModelConfig) -> InputOptions:
     """Returns mean and standard deviation; 0.5 where the repository has no image processor."""
-    try:
-        processor = repository.json(PROCESSOR)
-    except MissingFileError:
-        processor = {"image_mean": list(HALF), "image_std": list(HALF)}
+    processor = repository.processor() or {"image_mean": list(HALF), "image_std": list(HALF)}
     options = InputOptions(config.image_size, config.mean, config.std)
     return read_processor(processor, content, options, repository.name)[0]
 
@@ -202,6 +203,22 @@ def _sized(config: ModelConfig) -> ModelConfig:
     return config.model_copy(update={"options": options})
 
 
+@contextmanager
+def silent() -> Iterator[None]:
+    """Turns off transformers' messages and progress bars."""
+    from transformers.utils import logging
+
+    bar, verbosity = logging.is_progress_bar_enabled(), logging.get_verbosity()
+    logging.disable_progress_bar()
+    logging.set_verbosity(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if bar:
+            logging.enable_progress_bar()
+
+
 def _converted(state: State, config: ModelConfig, target: nn.Module) -> Mapping[str, Tensor]:
     """Loads a state dict as transformers does, with its classifier.
 
@@ -211,9 +228,9 @@ def _converted(state: State, config: ModelConfig, target: nn.Module) -> Mapping[
     Raises:
         ValueError: If tensors are missing or have another shape; names them.
     """
-    from transformers.utils import logging
-
     network: Any = target.model
+    if all(key.startswith(_WRAPPED) for key in state):
+        state = {key.removeprefix(_WRAPPED): value for key, value in state.items()}
     fitted = resampled(state, network.state_dict())
     heads = [
         value
@@ -221,22 +238,15 @@ def _converted(state: State, config: ModelConfig, target: nn.Module) -> Mapping[
         if "classifier" in key and key.endswith(".weight") and value.ndim == 2
     ]
     shape = _shape(_sized(config), len(heads[-1]) if heads else 2)
-    bar, verbosity = logging.is_progress_bar_enabled(), logging.get_verbosity()
-    logging.disable_progress_bar()
-    logging.set_verbosity(logging.CRITICAL)  # what does not fit is reported here
-    try:
+    with silent():  # what does not fit is reported here
         donor, report = type(network).from_pretrained(
             None, config=shape, state_dict=fitted, output_loading_info=True,
             ignore_mismatched_sizes=True,
         )  # fmt: skip
-    finally:
-        logging.set_verbosity(verbosity)
-        if bar:
-            logging.enable_progress_bar()
     missing = set(report["missing_keys"])
     if wrong := sorted({str(key[0]) for key in report["mismatched_keys"]}):
         raise ValueError(f"other shapes: {', '.join(wrong)}")
     loaded = {
-        f"model.{key}": value for key, value in donor.state_dict().items() if key not in missing
+        _WRAPPED + key: value for key, value in donor.state_dict().items() if key not in missing
     }
     return loaded | {key: fitted[key] for key in report["unexpected_keys"] if key in fitted}
