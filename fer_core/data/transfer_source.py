@@ -18,6 +18,13 @@ from PIL import Image
 from fer_core.csv_text import exported_text
 from fer_core.data.imaging import open_picture
 from fer_core.data.prepared import PreparedDataset
+from fer_core.data.set_groups import (
+    FOLDER,
+    any_folders,
+    folders_note,
+    name_emotions,
+    person_folders,
+)
 from fer_core.data.sources.base import Origin, Sample, Skipped, entries_of
 from fer_core.data.sources.class_folders import find_class_folders
 from fer_core.data.sources.class_names import ClassNames, emotion_of, shown_names
@@ -28,6 +35,7 @@ from fer_core.data.sources.tables import (
     IMAGE_COLUMNS,
     LABEL_COLUMNS,
     Columns,
+    group_column,
     is_unlabelled,
     named_column,
     text_of,
@@ -131,22 +139,40 @@ def open_set(path: str, prepared: Path | None, options: SetOptions) -> PictureSe
     if prepared is not None and not Path(path).exists():
         return _of_prepared(PreparedDataset.open(prepared), options)
     if options.unlabelled or options.labels is not None:
-        unlabelled = _without_labels(locate(path).tree, path)
-        return (
-            unlabelled
-            if options.labels is None
-            else _with_table(unlabelled, options.labels, options)
-        )
+        pictures = _without_labels(locate(path).tree, path)
+        if options.labels is not None:
+            return _with_table(pictures, options.labels, options)
+        return _with_folders(pictures, options.reader.get("group"))
     try:
         opened = open_dataset(path, options.form, mapping=options.mapping, options=options.reader)
-    except DataError:
+    except DataError as error:
         if Path(path).is_file() and not path.lower().endswith(".zip"):
             raise
-        tree = locate(path).tree
-        if options.form is not None or find_class_folders(tree) or _tables_beside(tree):
-            raise
-        return _without_labels(tree, path)
+        return _instead_of_classes(locate(path).tree, path, options, error)
     return _of_reader(opened, options)
+
+
+def _instead_of_classes(
+    tree: FileTree, path: str, options: SetOptions, error: DataError
+) -> PictureSet:
+    """Returns the pictures of a folder or archive that no reader can read, without labels.
+
+    Raises:
+        DataError: If it may have labels; the reader's error, and that they can be ignored.
+    """
+    names = [name for name in tree.files if is_image(name)]
+    if options.form is not None or _tables_beside(tree) or name_emotions(names):
+        raise error
+    if person_folders(names):
+        pictures = _without_labels(tree, path)
+        note = "No folder is named after an emotion, so the pictures have no labels."
+        return _with_folders(replace(pictures, notes=(note,)), options.reader.get("group"))
+    if find_class_folders(tree):
+        raise DataError(
+            f"{error} If the pictures have no labels, pass --unlabelled; if the folders are "
+            "persons, also --group folder."
+        ) from error
+    return _with_folders(_without_labels(tree, path), options.reader.get("group"))
 
 
 def mapped_to(pictures: PictureSet, labels: LabelSet, mapping: Mapping[str, str]) -> dict[str, str]:
@@ -338,6 +364,23 @@ def _without_labels(tree: FileTree, path: str) -> PictureSet:
     return PictureSet(origin, len(names) + len(tree.skipped), items, {}, notes, {}, tree)
 
 
+def _with_folders(pictures: PictureSet, group: str | None) -> PictureSet:
+    """Adds the persons by folders: if they are named like persons, or `group` is `FOLDER`.
+
+    Raises:
+        DataError: If `group` is a column, which a set without a table does not have.
+    """
+    if group not in (None, FOLDER):
+        raise DataError(
+            f"--group {group} names a column, but no table of labels is read. Give one with "
+            "--labels, or take each folder as a person with --group folder."
+        )
+    keys = [item.key for item in pictures.items() if not isinstance(item, Skipped)]
+    groups = person_folders(keys) if group is None else any_folders(keys)
+    notes = (*pictures.notes, folders_note(groups))
+    return replace(pictures, groups=groups, notes=tuple(filter(None, notes)))
+
+
 def _tables_beside(tree: FileTree) -> bool:
     """Whether a folder without classes has a csv, whose labels must then be named."""
     return any(name.lower().endswith((".csv", ".tsv", ".jsonl")) for name in tree.files)
@@ -349,9 +392,9 @@ def _with_table(pictures: PictureSet, path: Path, options: SetOptions) -> Pictur
     Raises:
         DataError: If it cannot be read, names no picture, or its classes are not clear.
     """
-    table = read_label_table(
-        path, Columns(options.reader.get("image"), options.reader.get("label"))
-    )
+    reader = options.reader
+    columns = Columns(reader.get("image"), reader.get("label"), group=reader.get("group"))
+    table = read_label_table(path, columns)
     cells = table.labels
     keys = [item.key for item in pictures.items() if not isinstance(item, Skipped)]
     matched, missing = _matched(cells, keys)
@@ -360,9 +403,11 @@ def _with_table(pictures: PictureSet, path: Path, options: SetOptions) -> Pictur
             f"{path.name} names no picture of {pictures.origin.title}, "
             f"{next(iter(cells))!r} for one. Its column of pictures must hold their names or paths."
         )
-    names = ClassNames(mapping=options.mapping, codes=options.reader.get("codes"), any_classes=True)
-    if not options.reader.get("codes"):
-        names = replace(names, any_classes=bool(options.reader.get("any_classes")))
+    names = ClassNames(
+        mapping=options.mapping,
+        codes=reader.get("codes"),
+        any_classes=bool(reader.get("codes") or reader.get("any_classes")),
+    )
     reading = names.read(Counter(matched.values()), path.name)
     labels = {key: reading.labels[name] for key, name in matched.items()}
     left_out = {key for key, label in labels.items() if not label}
@@ -371,6 +416,7 @@ def _with_table(pictures: PictureSet, path: Path, options: SetOptions) -> Pictur
         notes.append(f"{missing:,} of its rows name no picture, or several.")
     if table.conflicts:
         notes.append(table.conflict_note)
+    grouped = _with_persons(pictures, table, keys, reader.get("group"))
 
     def items() -> Iterator[SetPicture | Skipped]:
         for item in pictures.items():
@@ -384,9 +430,22 @@ def _with_table(pictures: PictureSet, path: Path, options: SetOptions) -> Pictur
         items=items,
         length=pictures.length - len(left_out),
         classes=dict(Counter(label for label in labels.values() if label)),
-        notes=(*notes, *reading.notes),
+        notes=(*notes, *grouped.notes, *reading.notes),
         left_out=reading.left_out(Counter(matched.values())),
+        groups=grouped.groups,
     )
+
+
+def _with_persons(
+    pictures: PictureSet, table: "LabelTable", keys: Sequence[str], group: str | None
+) -> PictureSet:
+    """Adds the persons that a table of labels or else the folders name, and a note on them."""
+    pictures = replace(pictures, notes=())
+    if table.group is None:
+        return _with_folders(pictures, FOLDER if group == FOLDER else None)
+    groups, _ = _matched(table.persons, keys)
+    note = f"{len(set(groups.values())):,} persons are read from the column {table.group}."
+    return replace(pictures, groups=groups, notes=(note,))
 
 
 @dataclass(frozen=True)
@@ -397,10 +456,14 @@ class LabelTable:
         labels: The majority's label by name, path or id of the picture; without a majority a
             picture has none.
         conflicts: Pictures that annotators label differently.
+        group: The column of persons or sources; None without one.
+        persons: Person or source by name, path or id of the picture, with a label or without.
     """
 
     labels: Mapping[str, str]
     conflicts: tuple[str, ...]
+    group: str | None = None
+    persons: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def conflict_note(self) -> str:
@@ -426,6 +489,7 @@ def read_label_table(path: Path, columns: Columns) -> LabelTable:
     names = [str(name) for name in table.columns]
     picture = _column(names, columns.image, ("id", *IMAGE_COLUMNS), "image", path.name)
     label = _column(names, columns.label, LABEL_COLUMNS, "label", path.name)
+    group = _group_column(table, columns.group, path.name, (picture, label))
     votes: dict[str, Counter[str]] = {}
     cells = (exported_text(table[column]) for column in (picture, label))
     for name, value in zip(*cells, strict=True):
@@ -441,7 +505,27 @@ def read_label_table(path: Path, columns: Columns) -> LabelTable:
             "row of each, or add a column `annotator`."
         )
     labels = {name: winner for name, counts in votes.items() if (winner := _majority(counts))}
-    return LabelTable(labels, conflicts)
+    return LabelTable(labels, conflicts, group, _persons_in(table, picture, group))
+
+
+def _group_column(
+    table: pd.DataFrame, name: str | None, where: str, used: tuple[str, str]
+) -> str | None:
+    """Returns the column of persons; `FOLDER` is no column, unless the table has one."""
+    if name == FOLDER and FOLDER not in table.columns:
+        return None
+    return group_column(table, name, where, used)
+
+
+def _persons_in(table: pd.DataFrame, picture: str, group: str | None) -> dict[str, str]:
+    if group is None:
+        return {}
+    names, persons = (exported_text(table[column]) for column in (picture, group))
+    return {
+        str(name).strip(): text_of(person)
+        for name, person in zip(names, persons, strict=True)
+        if not is_unlabelled(person)
+    }
 
 
 def _majority(counts: Counter[str]) -> str:

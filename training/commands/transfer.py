@@ -110,7 +110,8 @@ def transfer(
     group: Annotated[
         str | None,
         typer.Option(
-            help="Column of persons or sources in a table; `adapt` keeps their images together.",
+            help="Column of persons or sources in a table, or `folder`: each folder is a person. "
+            "`adapt` keeps their images together.",
             show_default="none",
         ),
     ] = None,
