@@ -13,6 +13,7 @@ from fer_core.artifacts import RunDir
 from fer_core.data.imaging import SampleFormat
 from fer_core.engine.onnx_network import FACTS, OnnxInput, OnnxNetwork, read_onnx
 from fer_core.errors import ArtifactError, WeightsError
+from fer_core.evaluation.licences import weight_licences
 from fer_core.files import atomic_path, content_hash
 
 if TYPE_CHECKING:
@@ -23,7 +24,11 @@ TOLERANCE = 1e-4
 
 
 def export_onnx(
-    network: "Network", path: Path, images: NDArray[np.uint8], weights_hash: str | None = None
+    network: "Network",
+    path: Path,
+    images: NDArray[np.uint8],
+    weights_hash: str | None = None,
+    temperature: float | None = None,
 ) -> float:
     """Exports a network as ONNX, with its preprocessing and classes in the metadata.
 
@@ -34,6 +39,7 @@ def export_onnx(
         path: The file to write, if the copy passes the comparison.
         images: Stored images for the comparison, shape (n, H, W) or (n, H, W, 3).
         weights_hash: Content hash of the weight file, to recognise outdated copies later.
+        temperature: Temperature that calibrates the logits, for the metadata.
 
     Returns:
         The largest difference of a probability between the network and the copy.
@@ -43,7 +49,7 @@ def export_onnx(
         WeightsError: If the network cannot be exported.
     """
     with atomic_path(path) as temporary:
-        _write(network, temporary, weights_hash)
+        _write(network, temporary, copy_facts(network, weights_hash, temperature))
         copy = read_onnx(temporary, network.preprocessing.format)
         return checked_difference(network, copy, images, TOLERANCE)
 
@@ -190,7 +196,7 @@ def _listed(text: str) -> tuple[str, ...]:
     return tuple(names) if is_list else ()
 
 
-def _write(network: "Network", path: Path, weights_hash: str | None) -> None:
+def _write(network: "Network", path: Path, facts: str) -> None:
     import torch
 
     size = network.preprocessing.image_size
@@ -211,16 +217,25 @@ def _write(network: "Network", path: Path, weights_hash: str | None) -> None:
             f"{network.info.run_id} cannot be exported as ONNX: {type(error).__name__}: {error}"
         ) from error
     assert program is not None  # noqa: S101 (None only with dynamo=False)
-    program.model.metadata_props[FACTS] = copy_facts(network, weights_hash)
+    program.model.metadata_props[FACTS] = facts
     program.save(path)
 
 
-def copy_facts(network: "Network", weights_hash: str | None) -> str:
-    """Returns the metadata of a network's ONNX copy: its input, its classes and its weights."""
+def copy_facts(
+    network: "Network", weights_hash: str | None, temperature: float | None = None
+) -> str:
+    """Returns the metadata of a network's ONNX copy: its input, its classes and its weights.
+
+    The keys are described in docs/sharing.md.
+    """
     return json.dumps(
         {
             "run_id": network.info.run_id,
             "labels": network.info.labels,
+            "licence": weight_licences(network.info, lambda _: None)[0],
+            "temperature": temperature,
+            "stored_side": network.preprocessing.side,
+            "stored_colour": network.preprocessing.colour,
             "image_size": network.preprocessing.image_size,
             "mean": network.preprocessing.mean,
             "std": network.preprocessing.std,

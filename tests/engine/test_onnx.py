@@ -1,10 +1,14 @@
 """ONNX: a copy answers like its network, and other people's files are read with care."""
 
+import re
+from pathlib import Path
+
 import numpy as np
 import onnx
 import pytest
 import torch
 from onnx import TensorProto, helper
+from PIL import Image
 
 from fer_core.data.imaging import SampleFormat
 from fer_core.data.transforms import Preprocessing
@@ -15,11 +19,14 @@ from fer_core.engine.onnx import OnnxMetadata, export_onnx, exported_copy, read_
 from fer_core.engine.onnx_network import FACTS, OnnxInput, count_parameters, read_onnx
 from fer_core.engine.predict import predict_logits
 from fer_core.errors import ArtifactError, WeightsError
+from fer_core.evaluation.calibration import fit_temperature
 from fer_core.evaluation.predictions import Predictions
 from fer_core.labels import SEVEN_EMOTIONS
+from fer_core.predictor import Predictor
 from tests.support.builders import toy_benchmark, toy_run
 from training.jobs.import_export import ImportOptions, export_run, import_onnx
 
+ROOT = Path(__file__).resolve().parents[2]
 LABELS = SEVEN_EMOTIONS.names
 STORED = SampleFormat(48, False)
 HALF = (0.5, 0.5, 0.5)
@@ -61,6 +68,25 @@ def test_an_export_equals_its_network_for_any_batch_size(toy, faces, tmp_path, a
         np.testing.assert_allclose(given, expected[[8, 0, 3]], atol=1e-5)
     weights = sum(weight.numel() for weight in made.model.parameters())
     assert copy.parameters == pytest.approx(weights, rel=0.01)
+
+
+def test_the_documented_code_predicts_an_exported_run(tmp_path, monkeypatch):
+    toy = toy_benchmark(tmp_path, runs=1)
+    run, face = toy.benchmark.runs()[0], toy.dataset.images[0]
+    monkeypatch.chdir(tmp_path)
+    export_run(run, toy.dataset.format, tmp_path / "resnet34.onnx", None)
+    Image.fromarray(face).save("face.png")
+    text = (ROOT / "docs/sharing.md").read_text()
+    blocks = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    (code,) = [block for block in blocks if "onnxruntime" in block]
+    names: dict = {}
+    exec(code, names)
+    expected = Predictor(toy.benchmark, "cpu").predict([face], [run.run_id])[0].calibrated[0]
+    np.testing.assert_allclose(names["probabilities"], expected, atol=0.01)
+    facts = names["facts"]
+    assert facts["labels"] == list(toy.dataset.labels.names)
+    validation = Predictions.read(run.predictions_path, toy.dataset.labels).split("validation")
+    assert facts["temperature"] == pytest.approx(fit_temperature(validation))
 
 
 def test_an_export_with_other_outputs_is_not_kept(toy, faces, tmp_path, monkeypatch):

@@ -19,8 +19,10 @@ from fer_core.engine.onnx_graph import write_graph
 from fer_core.engine.onnx_network import OnnxInput, OnnxNetwork, assumptions, output_kind, read_onnx
 from fer_core.engine.table_columns import class_columns
 from fer_core.errors import ArtifactError
+from fer_core.evaluation.calibration import fit_temperature
 from fer_core.evaluation.external import external_predictions, read_external_table
 from fer_core.evaluation.external_ids import with_sample_ids
+from fer_core.evaluation.predictions import read_predictions
 from fer_core.files import content_hash
 from fer_core.labels import OutputClasses
 from fer_core.records import ELSEWHERE, RunInfo
@@ -69,7 +71,12 @@ def export_run(
         ArtifactError: If the run has no network, or the copy's predictions differ.
     """
     network, images = load_network(run, stored), compared_images(stored, dataset)
-    return export_onnx(network, path, images, content_hash(run.weights_path))
+    try:
+        validation = read_predictions(run, run.benchmark.info().label_set).split("validation")
+        temperature = fit_temperature(validation)
+    except ArtifactError:  # the logits are then exported without a temperature
+        temperature = None
+    return export_onnx(network, path, images, content_hash(run.weights_path), temperature)
 
 
 def export_graph(run: RunDir, stored: SampleFormat, dataset: PreparedDataset | None) -> float:
