@@ -42,6 +42,7 @@ class Candidate:
         licences: Licences of the weights.
         has_model: Whether it can predict new faces; False without a model or its weights.
         trained_once: Whether no other run trained its recipe with another seed.
+        created: When the run was written, ISO 8601; empty if it is unknown.
     """
 
     run_id: str
@@ -57,6 +58,7 @@ class Candidate:
     licences: tuple[str, ...] = ()
     has_model: bool = True
     trained_once: bool = True
+    created: str = ""
 
     def on(self, split: Split) -> SplitPredictions:
         """Returns the predictions for a split."""
@@ -161,6 +163,7 @@ def _candidate(run: RunSource, runs: Sequence[RunSource], first: Sequence[Candid
         device=_device(efficiency) if efficiency else "",
         licences=weight_licences(run.info, infos.get),
         has_model=abilities_of(run.directory, run.info).predicts,
+        created=run.info.created,
     )
 
 

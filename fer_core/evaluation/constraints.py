@@ -2,12 +2,13 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Self
 
 from fer_core.errors import DataError
 from fer_core.evaluation.candidates import Candidate
+from fer_core.evaluation.licences import UNKNOWN, UNVERIFIED
 
 _SLACK = 1e-9
 
@@ -86,6 +87,25 @@ class Constraints:
                     f"There is no class {label[:60]!r} to set a minimum recall for. Known: "
                     f"{', '.join(labels)}."
                 )
+
+    def with_licences_of(self, candidates: Sequence[Candidate]) -> Self:
+        """Returns the constraints with licences as the runs spell them; case is ignored.
+
+        Args:
+            candidates: The runs.
+
+        Raises:
+            DataError: If no run has one of the licences.
+        """
+        known = {name.casefold(): name for run in candidates for name in run.licences}
+        for name in self.licences:
+            if name.casefold() not in known:
+                raise DataError(
+                    f"No run has weights with the licence {name[:60]!r}. Licences of the runs: "
+                    f"{', '.join(sorted(known.values())) or UNKNOWN}."
+                )
+        spelled = {known[name.casefold()] for name in self.licences}
+        return replace(self, licences=tuple(sorted(spelled)))
 
 
 def parse_shares(texts: Sequence[str], name: str = "recall") -> dict[str, float]:
@@ -178,7 +198,8 @@ def loosenings(candidates: Sequence[Candidate], constraints: Constraints) -> tup
 
     For each set of constraints that some run violates and that contains no smaller such set, this
     is the run that needs the smallest change: the least sum of relative changes. Runs with an
-    unknown value, and imported predictions, are no way out.
+    unknown value, with weights that violate the licences because theirs is unknown or unverified,
+    and imported predictions, are no way out.
     """
     options: dict[frozenset[tuple[Limit, str]], tuple[float, Loosening]] = {}
     for candidate in candidates:
@@ -197,7 +218,9 @@ def loosenings(candidates: Sequence[Candidate], constraints: Constraints) -> tup
 
 def _relative_change(violation: Violation) -> float:
     """Returns how far a constraint must move, relative to its limit; infinite if unknown."""
-    if violation.limit in (Limit.KIND, Limit.LICENCE):
+    if violation.limit is Limit.LICENCE:
+        return math.inf if {UNKNOWN, UNVERIFIED} & set(violation.text.split(", ")) else 1.0
+    if violation.limit is Limit.KIND:
         return 1.0
     if violation.limit is Limit.MODEL or violation.value is None or not violation.allowed:
         return math.inf

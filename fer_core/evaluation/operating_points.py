@@ -47,6 +47,21 @@ class ClassOperation(_Frozen):
     precision: Estimate | None
     recall: Estimate | None
 
+    def text(self, least: float) -> str:
+        """Returns precision and recall on test in one sentence.
+
+        Args:
+            least: Minimum precision, 0 to 1; the sentence says if it is not reached.
+        """
+        recall = "no image of it" if self.recall is None else f"recall {self.recall.text}"
+        if self.precision is None:
+            return f"{self.label} on test: never predicted, {recall}."
+        short = f", below the limit of {100 * least:g}%" if self.precision.value < least else ""
+        return (
+            f"{self.label} on test: precision {self.precision.text} of {self.answers:,} "
+            f"predictions{short}; {recall}."
+        )
+
 
 class Operation(_Frozen):
     """Result of a model at an operating point on one split.
@@ -152,6 +167,19 @@ class OperatingPoint(Record):
             f"Unsure {where}: {self.test.text} on test; {self.validation.text} on validation. "
             f"{promise}"
         ).rstrip()
+
+    @property
+    def class_texts(self) -> tuple[str, ...]:
+        """Precision and recall on test of each class whose precision is limited, in words."""
+        least = {} if self.limits is None else self.limits.min_precision
+        return tuple(self.test.of_class(label).text(share) for label, share in least.items())
+
+    @property
+    def scope(self) -> str:
+        """Says that the limits do not choose the run; empty without limits."""
+        if self.limits is None or not self.limits.text:
+            return ""
+        return "These limits do not choose the model: they are applied to the recommended one."
 
     def check(self, benchmark: str, info: RunInfo) -> None:
         """Checks that the operating point belongs to a run.

@@ -220,10 +220,11 @@ def recommend(
         comparisons: Comparisons of the same candidates by the same costs, to compute them once.
 
     Raises:
-        DataError: If constraints or costs name an unknown class.
+        DataError: If constraints or costs name an unknown class, or a licence that no run has.
     """
     labels = candidates[0].test.labels
     constraints.check_labels(labels.names)
+    constraints = constraints.with_licences_of(candidates)
     compare = comparisons or CostComparisons(costs)
     broken = {item.run_id: violations(item, constraints) for item in candidates}
     inside = [item for item in candidates if not broken[item.run_id]]

@@ -40,6 +40,8 @@ class Verdict:
         test_metrics: Test metrics of the recommended run; None if no run is recommended.
         trained_once: Whether the recommended run's recipe was trained with one seed only.
         describes_persons: Whether the samples have a column on the person, such as age.
+        newest: Date of the newest run that was compared, such as `2026-11-30`; empty if none is
+            known.
         device: Device of the latencies, such as `cpu, 2 threads`; empty if none was measured.
         other_protocol: Display names of runs that were measured under another protocol.
         lacking: Classes that such a run cannot predict, by display name.
@@ -52,6 +54,7 @@ class Verdict:
     test_metrics: SplitMetrics | None
     trained_once: bool
     describes_persons: bool
+    newest: str
     device: str
     other_protocol: tuple[str, ...]
     lacking: Mapping[str, tuple[str, ...]]
@@ -99,6 +102,7 @@ def build_verdict(
         test_metrics=None if pick is None else pick.test_metrics,
         trained_once=pick is not None and pick.trained_once,
         describes_persons=bool(set(PERSONAL) & set(samples.columns)),
+        newest=max(item.created for item in candidates.comparable)[:10],
         device=" or ".join(sorted(devices)),
         other_protocol=candidates.others,
         lacking=candidates.lacking,

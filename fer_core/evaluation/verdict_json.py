@@ -4,17 +4,22 @@ from typing import Any
 
 from fer_core.evaluation import verdict_text
 from fer_core.evaluation.constraints import Violation
+from fer_core.evaluation.operating_points import OperatingPoint
 from fer_core.evaluation.recommendation import Assessment, Recommendation
 from fer_core.evaluation.verdict import Verdict
 from fer_core.evaluation.weaknesses import Weaknesses
 from fer_core.records import SCHEMA_VERSION
 
 
-def verdict_json(verdict: Verdict) -> dict[str, Any]:
+def verdict_json(verdict: Verdict, point: OperatingPoint | None = None) -> dict[str, Any]:
     """Returns a verdict as JSON-serialisable values; its sentences are those of the start page.
 
     Shares are in 0 to 1. `difference` is the mean cost per image on test minus that of the
     recommended run; null for models outside the constraints.
+
+    Args:
+        verdict: The verdict.
+        point: Operating point of the recommended run; None for none.
     """
     recommendation = verdict.recommendation
     constraints = recommendation.constraints
@@ -49,8 +54,15 @@ def verdict_json(verdict: Verdict) -> dict[str, Any]:
         "weaknesses": _weaknesses(verdict.weaknesses),
         "limits": list(verdict_text.limits(verdict)),
         "rule": verdict_text.RULE,
+        "notes": _notes(verdict),
         "warnings": list(verdict.warnings),
+        "operating_point": None if point is None else point.model_dump(mode="json"),
     }
+
+
+def _notes(verdict: Verdict) -> list[str]:
+    warning = verdict_text.licence_warning(verdict)
+    return [*([warning] if warning else []), *verdict_text.notes(verdict)]
 
 
 def _recalls(recommendation: Recommendation) -> list[dict[str, Any]]:

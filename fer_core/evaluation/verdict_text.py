@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from fer_core.evaluation.constraints import Limit, Loosening, ModelKind, Violation
 from fer_core.evaluation.error_costs import ErrorCosts
+from fer_core.evaluation.licences import UNKNOWN, UNVERIFIED
 from fer_core.evaluation.recommendation import (
     AS_FAST,
     Assessment,
@@ -23,6 +24,9 @@ from fer_core.evaluation.weaknesses import Confusion
 
 WIDE = 0.2
 """Width of a recall's interval from which the class counts as too small."""
+
+_TWO_DIGITS = 9.95
+"""Latency or size from which no decimal is shown."""
 
 RULE = (
     "Among the models within the constraints, take those that are not significantly worse on "
@@ -128,6 +132,13 @@ def next_steps(verdict: Verdict) -> tuple[NextStep, ...]:
     if any(item.limit in (Limit.LATENCY, Limit.SIZE) for item in unknown):
         command = f"python -m training efficiency {name}"
         found.append(NextStep("Latency or size were not measured. Measure them:", command))
+    if any(item.limit is Limit.LICENCE for item in unknown):
+        found.append(
+            NextStep(
+                "The other models have weights whose licence is unknown or unverified. Check its "
+                "terms, or train a model from weights with a licence that you allow."
+            )
+        )
     return tuple(found)
 
 
@@ -204,23 +215,39 @@ def violation_text(violation: Violation) -> str:
             return f"validation has no image of {violation.label}"
         case Limit.RECALL:
             return (
-                f"recall of {violation.label} is {violation.value:.1%} on validation, below "
-                f"{violation.allowed:.0%}"
+                f"recall of {violation.label} is {_beyond(violation, 100)}% on validation, below "
+                f"{100 * (violation.allowed or 0):g}%"
             )
         case Limit.LATENCY if violation.value is None:
             return "its latency was not measured"
         case Limit.LATENCY:
-            return f"{ms_text(violation.value)}, over the limit of {violation.allowed:g} ms"
+            return f"{_beyond(violation)} ms, over the limit of {violation.allowed:g} ms"
         case Limit.SIZE if violation.value is None:
             return "its size was not measured"
         case Limit.SIZE:
-            return f"{mb_text(violation.value)}, over the limit of {violation.allowed:g} MB"
+            return f"{_beyond(violation)} MB, over the limit of {violation.allowed:g} MB"
         case Limit.KIND:
             return "it is an ensemble" if violation.text == "ensemble" else "it is not an ensemble"
         case Limit.LICENCE:
-            return f"licence of the weights: {violation.text or 'unknown'}"
+            return f"licence of the weights: {violation.text or UNKNOWN}"
         case _:
             return "it has predictions only, so there is no model to ship"
+
+
+def _beyond(violation: Violation, factor: float = 1.0) -> str:
+    """Returns a value with enough digits to differ from its limit.
+
+    Args:
+        violation: A limit that the value violates; both are known.
+        factor: Factor of both numbers: 100 for percent.
+    """
+    value, allowed = factor * (violation.value or 0.0), factor * (violation.allowed or 0.0)
+    least = 1 if factor != 1 or value < _TWO_DIGITS else 0
+    texts = (f"{value:,.{digits}f}" for digits in range(least, 10))
+    shown = f"{allowed:g}"
+    return next(
+        (text for text in texts if float(text.replace(",", "")) != float(shown)), f"{value:g}"
+    )
 
 
 def loosening_text(loosening: Loosening) -> str:
@@ -290,13 +317,58 @@ def limits(verdict: Verdict) -> tuple[str, ...]:
     if verdict.device:
         sentences.append(
             f"Latency was measured on {verdict.device}; another machine may be faster or slower, "
-            "and may order the models differently."
+            "and may order the models differently. It is that of a cropped face, without face "
+            "detection."
         )
     sentences += [
         f"Licences of weights say nothing about the images. {source.title}: {source.licence}"
         for source in verdict.benchmark.sources
     ]
     return tuple(sentence for sentence in sentences if sentence)
+
+
+def notes(verdict: Verdict) -> tuple[str, ...]:
+    """Returns what belongs to the headline: the licence, and what the latency measures."""
+    return tuple(filter(None, (licence_note(verdict), latency_note(verdict))))
+
+
+def latency_note(verdict: Verdict) -> str:
+    """Says what the latencies measure, and where; empty if none was measured."""
+    if not verdict.device:
+        return ""
+    return (
+        "Latency is the median per cropped face, without face detection, measured on "
+        f"{verdict.device}; another machine, such as yours, may be faster or slower."
+    )
+
+
+def licence_note(verdict: Verdict) -> str:
+    """Names the licence of the recommended weights; empty if no run is recommended."""
+    pick = verdict.recommended
+    return "" if pick is None else f"Licence of the recommended weights: {licence_text(pick)}."
+
+
+def licence_warning(verdict: Verdict) -> str:
+    """Says that the terms of the recommended weights are not known; empty if they are."""
+    pick = verdict.recommended
+    names = () if pick is None else pick.licences or (UNKNOWN,)
+    if UNVERIFIED in names:
+        return (
+            "The licence of the recommended weights is unverified: the terms of the weights that "
+            "the training started from could not be checked. Check them before you ship it, or "
+            "allow only known licences."
+        )
+    if UNKNOWN in names:
+        return (
+            "The licence of the recommended weights is unknown. Find out their terms before you "
+            "ship them, or allow only known licences."
+        )
+    return ""
+
+
+def licence_text(item: Assessment) -> str:
+    """Returns the licences of a run's weights, such as `Apache-2.0, MIT`."""
+    return ", ".join(item.licences) or UNKNOWN
 
 
 def transfer_note(verdict: Verdict) -> str:
@@ -405,4 +477,4 @@ def mb_text(value: float | None) -> str:
 
 
 def _three_digits(value: float) -> str:
-    return f"{value:.1f}" if value < 9.95 else f"{value:,.0f}"
+    return f"{value:.1f}" if value < _TWO_DIGITS else f"{value:,.0f}"

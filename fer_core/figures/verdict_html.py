@@ -13,7 +13,10 @@ def verdict_section(verdict: Verdict) -> Iterator[str]:
     yield "<h2>Verdict</h2>"
     yield f'<p class="verdict">{escape(verdict_text.headline(verdict))}</p>'
     yield from _paragraphs(verdict_text.contradictions(verdict))
+    doubt = verdict_text.licence_warning(verdict)
+    yield from _paragraphs([f"Warning: {doubt}"] if doubt else [])
     yield _list(map(str, verdict_text.next_steps(verdict)))
+    yield from (f'<p class="note">{escape(note)}</p>' for note in verdict_text.notes(verdict))
     yield f'<p class="note">{escape(verdict_text.constraints_text(recommendation))}</p>'
     yield f'<p class="note">{escape(verdict_text.RULE)}</p>'
     yield "<h3>Why not the others</h3>"

@@ -2,16 +2,19 @@
 
 import io
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from xml.sax.saxutils import escape
 
-from reportlab.graphics.shapes import Circle, Drawing, Line, Rect, String
+from reportlab.graphics.shapes import Circle, Drawing, Group, Line, Rect, String
 from reportlab.lib.colors import Color, HexColor
 from reportlab.lib.pagesizes import A4
 from reportlab.lib.styles import ParagraphStyle
 from reportlab.lib.units import mm
+from reportlab.pdfgen.canvas import Canvas
 from reportlab.platypus import (
+    BaseDocTemplate,
     Flowable,
     KeepInFrame,
     PageBreak,
@@ -21,8 +24,10 @@ from reportlab.platypus import (
     TableStyle,
 )
 
+from fer_core import __version__
 from fer_core.evaluation import verdict_text
 from fer_core.evaluation.operating_points import OperatingPoint
+from fer_core.evaluation.report import Estimate
 from fer_core.evaluation.verdict import Verdict
 from fer_core.files import atomic_path
 
@@ -32,6 +37,11 @@ _WIDTH: float = A4[0] - 2 * _MARGIN - 2 * _PADDING
 _HEIGHT: float = A4[1] - 2 * _MARGIN - 2 * _PADDING
 _GREEN, _GREY, _INK = HexColor("#0b7a5c"), HexColor("#8C8C8C"), HexColor("#23211d")
 _LINE = HexColor("#dfdbd1")
+
+_PAGES = 2
+_HEADER = ("", "model", "accuracy", "macro-recall", "latency", "size", "licence", "")
+_COLUMN_WIDTHS = (16, 96, 54, 54, 46, 46, 62)  # the last column has the rest
+_SCALES = tuple(1 + step / 20 for step in range(21))
 
 _BODY = ParagraphStyle("body", fontName="Helvetica", fontSize=9, leading=12, textColor=_INK)
 _SMALL = ParagraphStyle("small", parent=_BODY, fontSize=7.5, leading=9.5)
@@ -72,20 +82,56 @@ def render_pdf(verdict: Verdict, point: OperatingPoint | None = None) -> bytes:
         author="FERscope",
         invariant=1,
     )
-    pages = (_first_page(verdict), _second_page(verdict, point))
-    fitted = [KeepInFrame(_WIDTH, _HEIGHT, page, mode="shrink") for page in pages]
-    document.build([fitted[0], PageBreak(), fitted[1]])
+    fitted = [
+        _fitted(lambda width: _first_page(verdict, point, width)),
+        _fitted(lambda width: _second_page(verdict, point, width)),
+    ]
+    footer = partial(_footer, _made(verdict))
+    document.build([fitted[0], PageBreak(), fitted[1]], onFirstPage=footer, onLaterPages=footer)
     return buffer.getvalue()
 
 
-def _first_page(verdict: Verdict) -> list[Flowable]:
+def _made(verdict: Verdict) -> str:
+    """Returns the version and the date of the results; not today's, so equal verdicts are equal."""
+    newest = f", newest run of {verdict.newest}" if verdict.newest else ""
+    return f"FERscope {__version__}{newest}"
+
+
+def _footer(text: str, canvas: Canvas, document: BaseDocTemplate) -> None:
+    canvas.setFont("Helvetica", 7)
+    canvas.setFillColor(_GREY)
+    canvas.drawString(_MARGIN + _PADDING, _MARGIN / 2, _latin(text))
+    canvas.drawRightString(
+        A4[0] - _MARGIN - _PADDING, _MARGIN / 2, f"page {document.page} of {_PAGES}"
+    )
+
+
+def _fitted(page: Callable[[float], list[Flowable]]) -> KeepInFrame:
+    """Returns a page whose content is laid out wide enough to fill the paper once it is shrunk."""
+    scale = next((scale for scale in _SCALES if _fits(page(_WIDTH * scale), scale)), _SCALES[-1])
+    return KeepInFrame(_WIDTH, _HEIGHT, page(_WIDTH * scale), mode="shrink")
+
+
+def _fits(content: Sequence[Flowable], scale: float) -> bool:
+    width, height = _WIDTH * scale, _HEIGHT * scale
+    heights = (
+        item.wrap(width, height)[1] + item.getSpaceBefore() + item.getSpaceAfter()
+        for item in content
+    )
+    return bool(sum(heights) <= height)
+
+
+def _first_page(verdict: Verdict, point: OperatingPoint | None, width: float) -> list[Flowable]:
     recommendation, info = verdict.recommendation, verdict.benchmark
     story = [
         _text(f"Verdict on {info.title}", _TITLE),
         _text(verdict_text.headline(verdict), _VERDICT),
         *(_text(text, _BODY) for text in verdict_text.contradictions(verdict)),
+        *_licence_warning(verdict),
         *(_bullet(str(item)) for item in verdict_text.next_steps(verdict)),
+        *(_text(text, _BODY) for text in verdict_text.notes(verdict)),
         _text(verdict_text.constraints_text(recommendation), _BODY),
+        *_limits(point),
         _text(
             f"Benchmark {info.name}, split {info.split_hash}. {verdict_text.RULE}",
             _SMALL,
@@ -93,19 +139,19 @@ def _first_page(verdict: Verdict) -> list[Flowable]:
     ]
     timed = [item for item in recommendation.assessments if item.milliseconds is not None]
     if len(timed) > 1:
-        story += [_text("Accuracy and latency", _HEADING), _latency_chart(verdict)]
+        story += [_text("Accuracy and latency", _HEADING), _latency_chart(verdict, width)]
         story.append(
             _text(
-                "Test accuracy with 95% intervals by median latency for one image (ms, log scale). "
-                "Numbers are those of the table; green: recommended.",
+                "Test accuracy with 95% intervals by median latency per cropped face, without face "
+                "detection. Numbers are those of the table; green: recommended.",
                 _SMALL,
             )
         )
-    story += [_text("All models", _HEADING), _models(verdict)]
+    story += [_text("All models", _HEADING), _models(verdict, width)]
     return story
 
 
-def _second_page(verdict: Verdict, point: OperatingPoint | None) -> list[Flowable]:
+def _second_page(verdict: Verdict, point: OperatingPoint | None, width: float) -> list[Flowable]:
     story: list[Flowable] = []
     if verdict.weaknesses is not None:
         story.append(_text("Where it fails", _HEADING))
@@ -116,18 +162,31 @@ def _second_page(verdict: Verdict, point: OperatingPoint | None) -> list[Flowabl
         if verdict.weaknesses.drawn_faces:
             story.append(_bullet(verdict.weaknesses.drawn_faces))
     if verdict.test_metrics is not None:
-        story += [_text("Recall by class", _HEADING), _recall_chart(verdict)]
+        story += [_text("Recall by class", _HEADING), _recall_chart(verdict, width)]
         story.append(_text("On test, with 95% Wilson intervals and numbers of images.", _SMALL))
     if point is not None:
         story += [_text("Operating point", _HEADING), _text(point.statement, _BODY)]
+        story += [_bullet(text) for text in point.class_texts]
     story.append(_text("What the data cannot tell", _HEADING))
     story += [_bullet(text) for text in verdict_text.limits(verdict)]
     return story
 
 
-def _models(verdict: Verdict) -> Table:
+def _licence_warning(verdict: Verdict) -> list[Flowable]:
+    text = verdict_text.licence_warning(verdict)
+    return [_text(f"Warning: {text}", _BODY)] if text else []
+
+
+def _limits(point: OperatingPoint | None) -> list[Flowable]:
+    """Returns the limits of an operating point, beside the constraints of the model."""
+    if point is None or point.limits is None or not point.scope:
+        return []
+    return [_text(f"{point.limits.text} {point.scope}", _BODY)]
+
+
+def _models(verdict: Verdict, width: float) -> Table:
     recommendation = verdict.recommendation
-    rows: list[list[object]] = [["", "model", "accuracy", "macro-recall", "latency", "size", ""]]
+    rows: list[list[object]] = [list(_HEADER)]
     for number, item in enumerate(recommendation.assessments, start=1):
         why = (
             "recommended"
@@ -138,15 +197,15 @@ def _models(verdict: Verdict) -> Table:
             [
                 str(number),
                 _text(item.title, _CELL),
-                f"{item.accuracy.value:.1%}",
-                f"{item.macro_recall.value:.1%}",
-                verdict_text.ms_text(item.milliseconds),
-                verdict_text.mb_text(item.megabytes),
+                _estimate(item.accuracy),
+                _estimate(item.macro_recall),
+                _text(verdict_text.ms_text(item.milliseconds), _CELL),
+                _text(verdict_text.mb_text(item.megabytes), _CELL),
+                _text(verdict_text.licence_text(item), _CELL),
                 _text(why, _CELL),
             ]
         )
-    widths = [16, 92, 44, 54, 52, 52]
-    table = Table(rows, colWidths=[*widths, _WIDTH - sum(widths)], repeatRows=1)
+    table = Table(rows, colWidths=[*_COLUMN_WIDTHS, width - sum(_COLUMN_WIDTHS)])
     table.setStyle(
         TableStyle(
             [
@@ -164,7 +223,7 @@ def _models(verdict: Verdict) -> Table:
     return table
 
 
-def _latency_chart(verdict: Verdict) -> Drawing:
+def _latency_chart(verdict: Verdict, width: float) -> Drawing:
     """Draws accuracy against latency; each dot has its number in the table."""
     recommendation = verdict.recommendation
     dots = [
@@ -172,15 +231,15 @@ def _latency_chart(verdict: Verdict) -> Drawing:
         for number, item in enumerate(recommendation.assessments, start=1)
         if item.milliseconds is not None and item.milliseconds > 0
     ]
-    height, left, bottom = 150.0, 34.0, 18.0
+    height, left, bottom = 160.0, 44.0, 28.0
     low = math.floor(20 * min(item.accuracy.low for _, item, _ in dots)) / 20
     high = math.ceil(20 * max(item.accuracy.high for _, item, _ in dots)) / 20
     positions = [position for _, _, position in dots]
     first, last = min(positions) - 0.1, max(positions) + 0.1
-    drawing = Drawing(_WIDTH, height)
+    drawing = Drawing(width, height)
 
     def across(x: float) -> float:
-        return left + (x - first) / (last - first) * (_WIDTH - left - 10)
+        return left + (x - first) / (last - first) * (width - left - 10)
 
     def up(y: float) -> float:
         return bottom + (y - low) / max(high - low, 0.01) * (height - bottom - 8)
@@ -189,7 +248,8 @@ def _latency_chart(verdict: Verdict) -> Drawing:
         _grid_line(drawing, left, up(step / 20), f"{5 * step}%")
     for value in _ticks(10**first, 10**last):
         x = across(math.log10(value))
-        drawing.add(String(x, 4, f"{value:g}", fontSize=7, textAnchor="middle", fillColor=_GREY))
+        drawing.add(String(x, 16, f"{value:g}", fontSize=7, textAnchor="middle", fillColor=_GREY))
+    _axis_titles(drawing, (left + width) / 2, (bottom + height) / 2)
     for number, item, position in reversed(dots):  # the recommended run lies on top
         pick = item is recommendation.recommended
         _dot(drawing, (across(position), up(item.accuracy.value)),
@@ -198,14 +258,14 @@ def _latency_chart(verdict: Verdict) -> Drawing:
     return drawing
 
 
-def _recall_chart(verdict: Verdict) -> Drawing:
+def _recall_chart(verdict: Verdict, width: float) -> Drawing:
     """Draws the recall of each class as a bar with its interval."""
     metrics = verdict.test_metrics
     rows = metrics.classes if metrics is not None else ()
     step, left = 15.0, 120.0
     height = step * len(rows) + 16
-    drawing = Drawing(_WIDTH, height)
-    scale = _WIDTH - left - 40
+    drawing = Drawing(width, height)
+    scale = width - left - 40
     for tick in (0, 25, 50, 75, 100):
         x = left + tick / 100 * scale
         drawing.add(Line(x, 14, x, height, strokeColor=_LINE, strokeWidth=0.5))
@@ -221,12 +281,22 @@ def _recall_chart(verdict: Verdict) -> Drawing:
         ends = [left + end * scale for end in (row.recall.low, row.recall.high)]
         drawing.add(Line(ends[0], y + 4, ends[1], y + 4, strokeColor=_INK, strokeWidth=1))
         value = f"{row.recall.value:.1%}"
-        drawing.add(String(_WIDTH - 34, y + 1, value, fontSize=8, fillColor=_INK))
+        drawing.add(String(width - 34, y + 1, value, fontSize=8, fillColor=_INK))
     return drawing
 
 
+def _axis_titles(drawing: Drawing, across: float, up: float) -> None:
+    """Writes the titles of the axes of latency and accuracy, centred at a position each."""
+    style = {"fontSize": 7, "textAnchor": "middle", "fillColor": _INK}
+    drawing.add(String(across, 4, "latency per cropped face in ms, log scale", **style))
+    turned = Group(String(0, 0, "test accuracy", **style))
+    turned.translate(9, up)
+    turned.rotate(90)
+    drawing.add(turned)
+
+
 def _grid_line(drawing: Drawing, left: float, y: float, label: str) -> None:
-    drawing.add(Line(left, y, _WIDTH, y, strokeColor=_LINE, strokeWidth=0.5))
+    drawing.add(Line(left, y, drawing.width, y, strokeColor=_LINE, strokeWidth=0.5))
     drawing.add(String(left - 4, y - 2, label, fontSize=7, textAnchor="end", fillColor=_GREY))
 
 
@@ -250,6 +320,11 @@ def _ticks(low: float, high: float) -> Sequence[float]:
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     values = (factor * 10.0**power for power in powers for factor in (1, 2, 5))
     return [value for value in values if low <= value <= high]
+
+
+def _estimate(estimate: Estimate) -> Paragraph:
+    """Returns a share above its interval."""
+    return Paragraph("<br/>[".join(estimate.text.split(" [")), _CELL)
 
 
 def _text(text: str, style: ParagraphStyle) -> Paragraph:

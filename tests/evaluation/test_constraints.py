@@ -112,3 +112,27 @@ def test_constraints_that_cannot_be_loosened_are_not_suggested():
     unknown = candidate("a", TRUTH, TRUTH, milliseconds=None)
     table = candidate("b", TRUTH, TRUTH, has_model=False)
     assert loosenings([unknown, table], Constraints.of(max_ms=5)) == ()
+
+
+def test_licences_are_compared_without_case_and_unknown_ones_are_refused():
+    runs = [
+        candidate("a", TRUTH, TRUTH, licences=("Apache-2.0",)),
+        candidate("b", TRUTH, TRUTH, licences=("MIT", "unverified")),
+    ]
+    asked = Constraints.of(licences=["apache-2.0", "mit"])
+    assert asked.with_licences_of(runs).licences == ("Apache-2.0", "MIT")
+    assert Constraints().with_licences_of(runs) == Constraints()
+    for name in ("apache", "commercial"):
+        with pytest.raises(DataError, match=f"'{name}'.*: Apache-2.0, MIT, unverified"):
+            Constraints.of(licences=["MIT", name]).with_licences_of(runs)
+
+
+@pytest.mark.parametrize("doubtful", ["unknown", "unverified"])
+def test_no_advice_allows_weights_of_doubtful_licence(doubtful):
+    runs = [
+        candidate("doubtful", TRUTH, TRUTH, licences=(doubtful, "MIT")),
+        candidate("free", TRUTH, TRUTH, licences=("MIT",), milliseconds=40.0),
+        candidate("other", TRUTH, TRUTH, licences=("BSD-3-Clause",)),
+    ]
+    ways = loosenings(runs, Constraints.of(licences=["MIT"], max_ms=20))
+    assert {way.run_id for way in ways} == {"other", "free"}

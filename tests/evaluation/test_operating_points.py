@@ -16,6 +16,7 @@ from fer_core.evaluation.operating_points import (
     operating_point,
 )
 from fer_core.evaluation.predictions import Predictions
+from fer_core.evaluation.risk_limits import RiskLimits
 from tests.support.candidates import predicted
 from tests.support.thresholds import FIVE, answers
 
@@ -129,3 +130,28 @@ def test_impossible_thresholds_are_a_damaged_file(point, tmp_path, change):
     stored.model_copy(update={"thresholds": {**stored.thresholds, **change}}).write(path)
     with pytest.raises(ArtifactError, match="threshold"):
         OperatingPoint.read(path)
+
+
+def test_classes_with_a_limit_have_a_sentence(point):
+    stored, _ = point
+    limits = RiskLimits(min_precision={"happy": 0.9, "sad": 0.5, "angry": 0.6})
+    test = operate(predicted([0, 0, 1, 1], [0, 0, 1, 0]), {})  # sad: no image, no prediction
+    limited = stored.model_copy(update={"limits": limits, "test": test})
+    happy, sad, angry = limited.class_texts
+    assert happy == (
+        "happy on test: precision 100.0% [20.7, 100.0] of 1 predictions; recall 50.0% [9.5, 90.5]."
+    )
+    assert sad == "sad on test: never predicted, no image of it."
+    assert angry.startswith("angry on test: precision 66.7% [20.8, 93.9] of 3 predictions; ")
+    strict = limits.model_copy(update={"min_precision": {"angry": 0.7}})
+    (angry,) = limited.model_copy(update={"limits": strict}).class_texts
+    assert "of 3 predictions, below the limit of 70%; recall" in angry
+
+
+def test_limits_are_said_not_to_choose_the_model(point):
+    stored, _ = point
+    limited = stored.model_copy(update={"limits": RiskLimits(max_risk=0.1)})
+    assert limited.scope.startswith("These limits do not choose the model")
+    assert limited.class_texts == ()
+    for limits in (None, RiskLimits()):
+        assert stored.model_copy(update={"limits": limits}).scope == ""

@@ -52,7 +52,7 @@ def test_keys_at_every_level_stay(toy):
     content["models"] = content["models"][1:]  # the recommended run has no difference
     assert keys(content) == named(
         "schema_version benchmark split_hash verdict contradictions cost recommended "
-        "best_on_validation other_protocol loosen limits rule warnings",
+        "best_on_validation other_protocol loosen limits rule warnings notes operating_point",
         constraints=named("max_ms max_mb kind licences", min_recall={"sad": None}),
         models=named(
             "run title status reason violations validation_cost validation_p test_cost test_p "

@@ -209,7 +209,7 @@ def test_the_new_limit_is_one_that_the_run_keeps(violation, step):
 
 
 def test_constraints_are_one_sentence():
-    runs = [run("only", [])]
+    runs = [run("only", [], licences=("MIT",))]
     assert verdict_text.constraints_text(verdict(runs).recommendation) == (
         "Constraints: none. Cost of errors: equal."
     )
@@ -312,3 +312,65 @@ def test_a_confusion_is_reported_with_its_interval():
 )
 def test_latencies_have_two_or_more_digits(value, text):
     assert verdict_text.ms_text(value) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "allowed", "text"),
+    [
+        (15.0004, 15.0, "15.0004 ms, over the limit of 15 ms"),
+        (15.4, 15.0, "15.4 ms, over the limit of 15 ms"),
+        (8.04, 8.0, "8.04 ms, over the limit of 8 ms"),
+        (1234.2, 1200.0, "1,234 ms, over the limit of 1200 ms"),
+    ],
+)
+def test_a_value_over_its_limit_is_shown_to_differ_from_it(value, allowed, text):
+    assert verdict_text.violation_text(Violation(Limit.LATENCY, "", allowed, value)) == text
+    size = verdict_text.violation_text(Violation(Limit.SIZE, "", allowed, value))
+    assert size == text.replace("ms", "MB")
+
+
+def test_a_recall_below_its_limit_is_shown_to_differ_from_it():
+    close = Violation(Limit.RECALL, "sad", 0.855, 0.85496)
+    assert verdict_text.violation_text(close) == (
+        "recall of sad is 85.496% on validation, below 85.5%"
+    )
+
+
+def test_notes_say_what_the_latency_is_and_the_licence():
+    described = verdict([run("only", [], licences=("MIT",))])
+    assert verdict_text.notes(described) == (
+        "Licence of the recommended weights: MIT.",
+        "Latency is the median per cropped face, without face detection, measured on cpu, 2 "
+        "threads; another machine, such as yours, may be faster or slower.",
+    )
+    assert verdict_text.licence_warning(described) == ""
+    (note,) = verdict_text.notes(verdict([run("only", [], licences=("MIT",), device="")]))
+    assert note == "Licence of the recommended weights: MIT."
+
+
+@pytest.mark.parametrize(
+    ("licences", "word"),
+    [
+        (("unverified",), "unverified"),
+        (("MIT", "unverified"), "unverified"),
+        (("unknown",), "unknown"),
+        ((), "unknown"),
+    ],
+)
+def test_a_licence_that_is_not_known_is_a_warning(licences, word):
+    described = verdict([run("only", [], licences=licences)])
+    assert verdict_text.licence_warning(described).startswith(
+        f"The licence of the recommended weights is {word}"
+    )
+    assert word in verdict_text.notes(described)[0]
+    nothing = verdict([run("only", [], licences=licences)], Constraints.of(max_ms=1))
+    assert verdict_text.licence_warning(nothing) == ""
+
+
+def test_without_another_licence_the_terms_are_to_be_checked():
+    runs = [
+        run("free", [], licences=("MIT",), has_model=False),
+        run("face", [], licences=("unverified",)),
+    ]
+    (step,) = verdict_text.next_steps(verdict(runs, Constraints.of(licences=["mit"])))
+    assert "whose licence is unknown or unverified" in step.text

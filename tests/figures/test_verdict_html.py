@@ -1,5 +1,6 @@
 """The verdict at the head of the HTML report."""
 
+from dataclasses import replace
 from html import escape
 
 from fer_core.evaluation import verdict_text
@@ -23,3 +24,17 @@ def test_names_from_outside_stay_text(benchmark_copy):
     html = "".join(verdict_section(read_verdict(benchmark_copy)))
     assert "<script>" not in html
     assert "&lt;script&gt;" in html
+
+
+def test_licence_and_meaning_of_the_latency_are_shown(toy):
+    verdict = read_verdict(toy.benchmark)
+    html = "".join(verdict_section(verdict))
+    assert "Licence of the recommended weights: Apache-2.0." in html
+    assert "Warning" not in html
+    first, *others = verdict.recommendation.assessments
+    unclear = replace(first, licences=("unverified",))
+    result = replace(verdict.recommendation, assessments=(unclear, *others))
+    html = "".join(verdict_section(replace(verdict, recommendation=result, device="cpu")))
+    assert "Warning: The licence of the recommended weights is unverified" in html
+    assert "Licence of the recommended weights: unverified." in html
+    assert "per cropped face, without face detection" in html

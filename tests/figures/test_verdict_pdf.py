@@ -1,14 +1,20 @@
 """The PDF of a verdict: two pages whose numbers are those of the page."""
 
 import io
+from dataclasses import replace
 
 import pytest
 from pypdf import PdfReader
 
+from fer_core import __version__
 from fer_core.evaluation import verdict_text
 from fer_core.evaluation.constraints import Constraints
+from fer_core.evaluation.operating_points import calibrated_splits, operating_point
+from fer_core.evaluation.predictions import read_predictions
+from fer_core.evaluation.risk_limits import RiskLimits, choose_thresholds
 from fer_core.evaluation.verdict import read_verdict
 from fer_core.figures.verdict_pdf import render_pdf, write_pdf
+from fer_core.labels import LabelSet
 from tests.support.candidates import write_efficiency
 
 
@@ -69,3 +75,53 @@ def test_equal_verdicts_give_equal_files(toy, tmp_path):
     verdict = read_verdict(toy.benchmark)
     write_pdf(tmp_path / "a.pdf", verdict)
     assert (tmp_path / "a.pdf").read_bytes() == render_pdf(verdict)
+
+
+def test_each_page_has_version_and_date_of_the_results(timed):
+    run = timed.run("pair-cpu")
+    run.info().model_copy(update={"created": "2099-05-04T03:02:01+00:00"}).write(run.info_path)
+    for number, page in enumerate(pages(render_pdf(read_verdict(timed))), start=1):
+        assert f"FERscope {__version__}, newest run of 2099-05-04" in page
+        assert f"page {number} of 2" in page
+
+
+def test_the_table_has_intervals_and_licences_and_the_chart_axis_titles(timed):
+    verdict = read_verdict(timed)
+    first, _ = pages(render_pdf(verdict))
+    table = first[first.index("All models") :]
+    for item in verdict.recommendation.assessments:
+        assert item.accuracy.text in table
+        assert item.macro_recall.text in table
+        assert ", ".join(item.licences) in table
+    assert "latency per cropped face in ms, log scale" in first
+    assert "test accuracy" in first
+    for note in verdict_text.notes(verdict):
+        assert note in first
+
+
+def test_an_unclear_licence_is_a_warning(timed):
+    verdict = read_verdict(timed)
+    head, *others = verdict.recommendation.assessments
+    unclear = (replace(head, licences=("unverified",)), *others)
+    result = replace(verdict.recommendation, assessments=unclear)
+    first, _ = pages(render_pdf(replace(verdict, recommendation=result)))
+    assert "Warning: The licence of the recommended weights is unverified" in first
+
+
+def test_the_limits_of_an_operating_point_and_their_results_are_shown(timed):
+    verdict = read_verdict(timed)
+    run = timed.run(verdict.recommended.run_id)
+    info = run.info()
+    predictions = read_predictions(run, LabelSet(info.labels))
+    splits = calibrated_splits(predictions.split("validation"), predictions.split("test"))
+    limits = RiskLimits(min_precision={"sad": 0.2}, confidence=0)
+    thresholds = choose_thresholds(splits[1], limits)
+    point = operating_point("toy", info, splits, thresholds, limits)
+    first, second = pages(render_pdf(verdict, point))
+    assert f"{limits.text} {point.scope}" in first
+    assert "a precision of sad of at least 20%" in first
+    assert point.statement in second
+    (sentence,) = point.class_texts
+    assert sentence in second
+    by_hand = operating_point("toy", info, splits, {"sad": 0.5})
+    assert "do not choose the model" not in pages(render_pdf(verdict, by_hand))[0]

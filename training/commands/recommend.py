@@ -36,7 +36,7 @@ def recommend(
     licence: Annotated[
         list[str] | None,
         typer.Option(
-            help="Allowed licence of the weights, such as MIT. May be repeated.",
+            help="Allowed licence of the weights, such as MIT; case is ignored. May be repeated.",
             show_default="any",
         ),
     ] = None,
@@ -110,12 +110,19 @@ def recommend(
         kind=kind,
         licences=licence or [],
     )
+    precisions = parse_shares(min_precision or [], "precision")
+    limited = max_risk is not None or bool(precisions)
+    if operating_point is not None and not limited:
+        raise typer.BadParameter(
+            "Without a limit there are no thresholds to save. Add --max-risk .05, or "
+            "--min-precision angry=.9 for a class.",
+            param_hint="--operating-point",
+        )
     paths = benchmark_dir(benchmark, artifacts)
     verdict = read_verdict(paths, constraints, ErrorCosts.parse(cost or []))
     point = None
-    if verdict.recommended and (max_risk is not None or min_precision or operating_point):
+    if verdict.recommended and limited:
         run = paths.run(verdict.recommended.run_id)
-        precisions = parse_shares(min_precision or [], "precision")
         point = _choose_point(run, max_risk, precisions, confidence)
     if as_json:
         print_json(verdict, point)

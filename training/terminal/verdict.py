@@ -13,10 +13,15 @@ from training.terminal.progress import console
 def print_verdict(verdict: Verdict, point: OperatingPoint | None = None) -> None:
     """Prints a verdict as text, in the order of the start page, and an operating point."""
     _line(verdict_text.headline(verdict), style="bold")
-    for sentence in (*verdict_text.contradictions(verdict), *verdict.warnings):
+    doubt = verdict_text.licence_warning(verdict)
+    for sentence in (*verdict_text.contradictions(verdict), doubt, *verdict.warnings):
         _line(sentence, style="yellow")
+    for sentence in verdict_text.notes(verdict):
+        _line(sentence)
     if point is not None:
-        _line(point.statement)
+        _section("Operating point")
+        for sentence in (point.statement, *point.class_texts, point.scope):
+            _line(sentence)
     recommendation = verdict.recommendation
     for step in verdict_text.next_steps(verdict):
         _line(f"- {step}")
@@ -47,10 +52,8 @@ def _weaknesses(weaknesses: Weaknesses) -> None:
 
 def print_json(verdict: Verdict, point: OperatingPoint | None = None) -> None:
     """Prints a verdict, and an operating point, as one JSON object."""
-    content = verdict_json(verdict)
-    content["operating_point"] = None if point is None else point.model_dump(mode="json")
     console.print(
-        json.dumps(content, indent=2),
+        json.dumps(verdict_json(verdict, point), indent=2),
         markup=False,
         highlight=False,
         soft_wrap=True,
@@ -63,4 +66,6 @@ def _section(title: str) -> None:
 
 
 def _line(text: str, style: str | None = None) -> None:
-    console.print(text, style=style, markup=False, highlight=False)
+    """Prints a line; nothing if it is empty."""
+    if text:
+        console.print(text, style=style, markup=False, highlight=False)

@@ -107,3 +107,42 @@ def test_without_confidence_a_limit_holds_on_validation_only(recommend):
     point = json.loads(result.output)["operating_point"]
     assert point["validation"]["risk"]["value"] <= 0.4
     assert "new images exceed this about half the time" in OperatingPoint(**point).statement
+
+
+def test_precision_and_recall_of_a_limited_class_are_printed(recommend):
+    limits = ("--min-precision", "angry=.3,sad=.2", "--confidence", "0")
+    printed = recommend(*limits).output
+    point = OperatingPoint(**json.loads(recommend(*limits, "--json").output)["operating_point"])
+    for label in ("angry", "sad"):
+        row = point.test.of_class(label)
+        assert f"{label} on test: precision {row.precision.text}" in printed
+        assert f"recall {row.recall.text}." in printed
+    assert "happy on test" not in printed
+    assert "These limits do not choose the model" in printed
+    assert "do not choose the model" not in recommend().output
+
+
+def test_thresholds_are_not_saved_without_a_limit(recommend, tmp_path):
+    path = tmp_path / "operating_point.json"
+    result = recommend("--operating-point", str(path))
+    assert result.exit_code == 2
+    assert "--max-risk .05" in result.output
+    assert not path.exists()
+
+
+def test_licences_are_compared_without_case(recommend):
+    assert "No model" not in recommend("--licence", "apache-2.0").output
+    with pytest.raises(DataError, match=r"licence 'commercial'.*Apache-2\.0"):
+        recommend("--licence", "commercial")
+
+
+def test_licence_and_meaning_of_the_latency_are_printed(recommend, benchmark_copy):
+    verdict = read_verdict(benchmark_copy)
+    printed = recommend().output
+    assert "Licence of the recommended weights: " in printed
+    for note in verdict_text.notes(verdict):
+        assert note in printed
+    run = benchmark_copy.run(verdict.recommended.run_id)
+    unclear = run.info().model_copy(update={"init": "checkpoint", "init_source": "file x.pt"})
+    unclear.write(run.info_path)
+    assert "The licence of the recommended weights is unknown." in recommend().output
