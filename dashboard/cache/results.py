@@ -119,7 +119,7 @@ class Board:
     @property
     def runs(self) -> tuple[Entry, ...]:
         """Ranked runs, then the unranked ones with the same samples and labels."""
-        every = (*self.results.entries, *self.results.unranked)
+        every = self.results.every_entry
         return tuple(entry for entry in every if entry.run_id in self.scored.predictions)
 
 
@@ -149,8 +149,7 @@ def board(benchmark: Benchmark, scope: Scope) -> Board:
     scored = results.scored
     if scored is None:
         raise ArtifactError("No run can be scored on these samples with these classes.")
-    every = (*results.entries, *results.unranked)
-    values = {entry.run_id: entry.values for entry in every}
+    values = {entry.run_id: entry.values for entry in results.every_entry}
     scored = scored.with_temperatures(
         {
             run_id: temperature(benchmark.run(run_id))

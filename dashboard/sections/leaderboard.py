@@ -182,7 +182,7 @@ def ranking(benchmark: Benchmark, board: Board) -> None:
     ranked, entries = board.results, board.results.entries
     slugs = column_picker(benchmark, entries)
     on_slices = _slice_columns(benchmark, board)
-    every_run = (*entries, *ranked.unranked)
+    every_run = ranked.every_entry
     tags = run_notes.tags_of(benchmark, every_run)
     left, right = st.columns(2)
     with left:
@@ -214,8 +214,8 @@ def ranking(benchmark: Benchmark, board: Board) -> None:
         for entry in ranked.unranked:
             st.caption(plain(f"{entry.title}: {why_unranked(entry.report, entries[0].report)}."))
     with st.expander("Test readings: evaluations on the test set"):
-        _test_readings((*entries, *ranked.unranked))
-    imported((*entries, *ranked.unranked))
+        _test_readings(every_run)
+    imported(every_run)
     _downloads(benchmark, ranked)
 
 
@@ -389,7 +389,7 @@ def seeds(rows: pd.DataFrame) -> None:
 
 def recalls(benchmark: Benchmark, ranked: BenchmarkResults) -> None:
     """Shows the recall of every run by class, ranked runs first."""
-    every_run = (*ranked.entries, *ranked.unranked)
+    every_run = ranked.every_entry
     chart.show(
         figure(
             charts.recall_heatmap,

@@ -22,7 +22,7 @@ theme.page_header(
 )
 benchmark, scope, board = filters.results_scope()
 ranked = board.results
-every_run = (*ranked.entries, *ranked.unranked)
+every_run = ranked.every_entry
 seeds = results.seed_table(benchmark, scope)
 label_pairs = results.label_pairs(benchmark)
 regressions = regression.paths(benchmark, every_run)

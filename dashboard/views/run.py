@@ -14,7 +14,7 @@ theme.page_header(
 )
 benchmark, scope, board = filters.results_scope()
 ranked = board.results
-entries = {entry.run_id: entry for entry in (*ranked.entries, *ranked.unranked)}
+entries = {entry.run_id: entry for entry in ranked.every_entry}
 entry = entries[pickers.run_picker(benchmark, list(entries))]
 
 st.subheader(plain(benchmark.titles[entry.run_id]), anchor=False)

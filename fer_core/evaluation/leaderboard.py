@@ -101,6 +101,11 @@ class BenchmarkResults:
     warnings: tuple[str, ...]
 
     @property
+    def every_entry(self) -> tuple[Entry, ...]:
+        """Ranked runs, then the unranked ones."""
+        return (*self.entries, *self.unranked)
+
+    @property
     def tiers(self) -> dict[str, str]:
         """Tier letter by run id; runs of a tier do not differ significantly from its best run."""
         return tiers([entry.run_id for entry in self.entries], self.comparisons)

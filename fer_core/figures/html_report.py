@@ -178,7 +178,7 @@ def _protocol(results: BenchmarkResults) -> Iterator[str]:
 def _results(results: BenchmarkResults, slices: Slices) -> Iterator[str]:
     entries = results.entries
     # plotly interprets some HTML in texts, so names are escaped for it as well
-    every_run = (*entries, *results.unranked)
+    every_run = results.every_entry
     titles = {entry.run_id: escape(entry.title) for entry in every_run}
     colours = model_colours([entry.run_id for entry in every_run])
     yield from _intervals(entries, titles, colours)
@@ -205,7 +205,7 @@ def _intervals(
 
 
 def _leaderboard(results: BenchmarkResults) -> Iterator[str]:
-    entries = (*results.entries, *results.unranked)
+    entries = results.every_entry
     yield "<h2>Leaderboard</h2>"
     for group in Group:
         slugs = [slug for slug, column in COLUMNS.items() if column.group is group]
@@ -279,7 +279,7 @@ def _significance(results: BenchmarkResults, titles: Mapping[str, str]) -> Itera
 
 
 def _classes(results: BenchmarkResults, titles: Mapping[str, str]) -> Iterator[str]:
-    entries = (*results.entries, *results.unranked)
+    entries = results.every_entry
     recalls = {entry.run_id: entry.metrics.split.recalls for entry in entries}
     yield "<h2>Recall by class</h2>"
     yield _figure(charts.recall_heatmap(recalls, results.labels, titles))

@@ -381,7 +381,7 @@ def ledger(
     results = read_results(paths)
     for warning in results.warnings:
         console.print(f"skipped: {warning}", markup=False)
-    print_test_readings((*results.entries, *results.unranked))
+    print_test_readings(results.every_entry)
 
 
 def torch_device(device: str) -> "torch.device":
