@@ -18,7 +18,7 @@ from playwright.sync_api import ElementHandle, Page, sync_playwright
 
 from benchmarks.result import Result
 from benchmarks.users import served
-from dashboard import navigation
+from dashboard.pages import BY_NAME
 
 WARM_MS, FIRST_ROW_S, ALL_ROWS_S = 300, 2.0, 6.0
 REPEATS = 5
@@ -116,20 +116,20 @@ def _pages(page: Page, address: str) -> Iterator[Result]:
             times[name].append(_open(page, name))
             _wait_until_drawn(page)
     for name, (first, *later) in times.items():
-        title = navigation.BY_NAME[name].title
+        title = BY_NAME[name].title
         yield _row(f"{title}, first visit of the server: click to page", [first], None)
         yield _row(f"{title}, warm: click to page", later, WARM_MS)
 
 
 def _open(page: Page, name: str) -> tuple[float, float]:
-    title = navigation.BY_NAME[name].title
+    title = BY_NAME[name].title
     seen = f"document.querySelector('h1')?.innerText.trim() === '{title}'"
     return _timed(page, _click(name), seen)
 
 
 def _click(name: str) -> str:
     """Returns JavaScript that clicks a page in the navigation."""
-    title = navigation.BY_NAME[name].title
+    title = BY_NAME[name].title
     links = "[...document.querySelectorAll('[data-testid=stSidebarNav] a')]"
     return f"{links}.find(link => link.innerText.includes('{title}')).click()"
 

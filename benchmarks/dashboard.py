@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from benchmarks.pages import HOME, python, warm
 from benchmarks.result import Result
-from dashboard import navigation
+from dashboard.pages import PAGES
 
 RERUN_MS, COLD_S, MEMORY_GIB = 300, 3, 2.5
 
@@ -51,7 +51,7 @@ def measure() -> Iterator[Result]:
     yield Result(
         "leaderboard, cold: Python start to page", f"{cold:.1f} s", "", f"{COLD_S} s", cold < COLD_S
     )
-    pages = warm([page.name for page in navigation.PAGES])
+    pages = warm([page.name for page in PAGES])
     for page, rerun in pages.reruns.items():
         yield Result(
             f"{page}, warm rerun (median)",

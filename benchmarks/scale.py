@@ -12,7 +12,7 @@ from benchmarks.pages import warm
 from benchmarks.result import Result
 from benchmarks.users import Server, served
 from benchmarks.visitor import Visitor
-from dashboard import navigation
+from dashboard.pages import in_section
 from fer_core.artifacts import ArtifactStore, BenchmarkDir, write_table
 from fer_core.evaluation.predictions import Predictions, SplitPredictions
 from fer_core.evaluation.report import Protocol, build_report
@@ -23,7 +23,7 @@ VALIDATION_SHARE = 0.1
 RERUN_S, MEMORY_GIB = 0.15, 3.0
 FIRST_S = {(300_000, 12): 3, (1_000_000, 20): 10}
 """Targets in seconds of the first leaderboard, by samples and runs."""
-PAGES = navigation.in_section("Results")
+PAGES = in_section("Results")
 LARGE, SMALL = "large", "small"
 """Names of the constructed benchmarks."""
 

@@ -23,12 +23,12 @@ import psutil
 from benchmarks.pages import HOME
 from benchmarks.result import Result
 from benchmarks.visitor import Visitor
-from dashboard import navigation
+from dashboard.pages import in_section
 
 PAGES = (
     "overview",
-    *navigation.in_section("Data"),
-    *navigation.in_section("Results"),
+    *in_section("Data"),
+    *in_section("Results"),
     "run",
     "monitor",
 )

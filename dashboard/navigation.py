@@ -1,8 +1,7 @@
-"""The list of pages, and the navigation."""
+"""The navigation, and what every page shows."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from copy import copy
-from dataclasses import dataclass
 from functools import cache
 from itertools import groupby
 
@@ -13,88 +12,9 @@ from dashboard import accessibility, address, state, theme
 from dashboard.cache import warm_models
 from dashboard.cache.stamps import new_rerun
 from dashboard.components import pickers, saved_views, viewer
+from dashboard.pages import PAGES
 from fer_core.errors import MissingExtraError
 from fer_core.extras import missing_extra
-
-
-@dataclass(frozen=True)
-class PageSpec:
-    """A page of the dashboard.
-
-    Attributes:
-        name: File under `views/`, and path in the address; the first page opens at `/`.
-        section: Heading in the navigation; empty for none.
-        title: Title of the page.
-        icon: A Material symbol.
-    """
-
-    name: str
-    section: str
-    title: str
-    icon: str
-
-    @property
-    def path(self) -> str:
-        """The page's file, relative to `Home.py`."""
-        return f"views/{self.name}.py"
-
-
-PAGES: tuple[PageSpec, ...] = (
-    PageSpec("overview", "", "Verdict", "task_alt"),
-    PageSpec("explorer", "Data", "Dataset explorer", "photo_library"),
-    PageSpec("quality", "Data", "Data quality", "rule"),
-    PageSpec("leaderboard", "Results", "Leaderboard", "leaderboard"),
-    PageSpec("confusion", "Results", "Confusion matrix", "grid_on"),
-    PageSpec("errors", "Results", "Error explorer", "search_insights"),
-    PageSpec("head_to_head", "Results", "Head to head", "compare_arrows"),
-    PageSpec("trust", "Results", "Trust", "verified_user"),
-    PageSpec("features", "Explain", "Feature maps", "layers"),
-    PageSpec("saliency", "Explain", "Saliency lab", "biotech"),
-    PageSpec("regions", "Explain", "Where models look", "visibility"),
-    PageSpec("response_curves", "Explain", "Response curves", "tune"),
-    PageSpec("compare", "Try", "Compare on a face", "familiar_face_and_zone"),
-    PageSpec("video", "Try", "Video", "movie"),
-    PageSpec("your_faces", "Try", "Your faces", "add_photo_alternate"),
-    PageSpec("label", "Try", "Label a few faces", "new_label"),
-    PageSpec("live", "Try", "Live", "videocam"),
-    PageSpec("run", "Runs", "Run", "article"),
-    PageSpec("monitor", "Runs", "Training monitor", "monitoring"),
-)
-"""Every page; navigation, tests and benchmarks read this list."""
-
-BY_NAME: Mapping[str, PageSpec] = {page.name: page for page in PAGES}
-
-
-_TITLES: Mapping[str, str] = {page.name: page.title for page in PAGES}
-
-
-def in_section(section: str) -> tuple[str, ...]:
-    """Returns the names of a section's pages."""
-    return tuple(page.name for page in PAGES if page.section == section)
-
-
-def link(name: str, text: str) -> None:
-    """Shows a link to a page: its title and a short description."""
-    open_page(name, f"**{BY_NAME[name].title}**: {text}")
-
-
-def open_page(
-    name: str, label: str = "", query: Mapping[str, str | Sequence[str]] | None = None
-) -> None:
-    """Shows a link to a page.
-
-    Args:
-        name: Name of the page.
-        label: Text of the link; the page's title if empty.
-        query: Query parameters of the link.
-    """
-    page = BY_NAME[name]
-    st.page_link(
-        page.path,
-        label=label or page.title,
-        icon=f":material/{page.icon}:",
-        query_params=dict(query or {}),
-    )
 
 
 def run() -> None:
@@ -112,7 +32,7 @@ def run() -> None:
     with st.sidebar:
         pickers.benchmark_picker()
         if shown := pickers.picked_benchmark():
-            saved_views.show(shown, page.url_path or PAGES[0].name, _TITLES)
+            saved_views.show(shown, page.url_path or PAGES[0].name)
     with warm_models.pages.counted():
         _show(page)
     if picked := pickers.picked_benchmark():

@@ -9,7 +9,7 @@ import click
 import pytest
 import typer.main
 
-from dashboard import navigation
+from dashboard import pages
 from fer_core.artifacts import ArtifactStore
 from fer_core.config import recipe_names
 from fer_core.evaluation.framing_shifts import read_framing, summarise_framing
@@ -155,7 +155,7 @@ def first_column(page: str, header: str) -> list[str]:
 @pytest.mark.parametrize("page", ["README.md", "docs/dashboard.md"])
 def test_the_tables_of_pages_have_every_page(page):
     listed = first_column(page, "page")
-    assert sorted(listed) == sorted(spec.title for spec in navigation.PAGES)
+    assert sorted(listed) == sorted(spec.title for spec in pages.PAGES)
 
 
 def test_the_table_of_recipes_has_every_recipe():

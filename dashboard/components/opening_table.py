@@ -1,11 +1,13 @@
 """Tables whose numbers open the samples that they count."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import pandas as pd
 import streamlit as st
 from streamlit.elements.lib.column_types import ColumnConfig
+
+from dashboard import pages
 
 HINT = "Click a number to see its images."
 
@@ -23,7 +25,7 @@ class TableTarget:
     """
 
     page: str = ""
-    query: Mapping[str, str | Sequence[str]] = field(default_factory=dict)
+    query: pages.Query = field(default_factory=dict)
     picks: Mapping[str, object] = field(default_factory=dict)
 
 
@@ -71,5 +73,4 @@ def show(
     )
     target = clicked()
     if target is not None and target.page:
-        query = {str(name): value for name, value in target.query.items()}
-        st.switch_page(f"views/{target.page}.py", query_params=query)
+        pages.switch_to(target.page, target.query)

@@ -1,6 +1,5 @@
 """Saved views: a page with everything that was picked on it, under a name, for every visitor."""
 
-from collections.abc import Mapping
 from urllib.parse import parse_qs, urlencode
 
 import streamlit as st
@@ -8,29 +7,31 @@ import streamlit as st
 from dashboard.cache.benchmarks import Benchmark
 from dashboard.components import download
 from dashboard.components.text import plain
+from dashboard.pages import BY_NAME, link
 from fer_core.csv_text import csv_text
 from fer_core.errors import FerscopeError
 from fer_core.reviews import ReviewStore, SavedView
 
 
-def show(benchmark: Benchmark, page: str, titles: Mapping[str, str]) -> None:
+def show(benchmark: Benchmark, page: str) -> None:
     """Lists the saved views of a benchmark as links, with a form that saves the current one.
+
+    Views of pages that no longer exist are left out.
 
     Args:
         benchmark: The benchmark.
         page: Name of the current page.
-        titles: Titles of all pages by name; views of other pages are left out.
     """
     store = ReviewStore.of(benchmark.directory)
     try:
-        views = [view for view in store.views() if view.page in titles]
+        views = [view for view in store.views() if view.page in BY_NAME]
     except FerscopeError as error:
         st.warning(plain(str(error)))
         return
     label = f"Saved views ({len(views)})" if views else "Saved views"
     with st.popover(label, icon=":material/bookmarks:", width="stretch"):
         for view in views:
-            _listed(store, view, titles)
+            _listed(store, view)
         with st.form("save-view", border=False, clear_on_submit=True):
             name = st.text_input("Name", max_chars=60, key="view-name")
             st.caption("Saves this page with its address: models, filters, cell and sample.")
@@ -44,15 +45,12 @@ def show(benchmark: Benchmark, page: str, titles: Mapping[str, str]) -> None:
             )
 
 
-def _listed(store: ReviewStore, view: SavedView, titles: Mapping[str, str]) -> None:
-    link, button = st.columns([6, 1], vertical_alignment="center")
-    link.page_link(
-        f"views/{view.page}.py",
-        label=plain(view.name),
-        help=f"{titles[view.page]}; saved by {plain(view.annotator)} on {view.created[:10]}",
-        icon=":material/bookmark:",
-        query_params=parse_qs(view.query),
-    )
+def _listed(store: ReviewStore, view: SavedView) -> None:
+    left, button = st.columns([6, 1], vertical_alignment="center")
+    title = BY_NAME[view.page].title
+    note = f"{title}; saved by {plain(view.annotator)} on {view.created[:10]}"
+    with left:
+        link(view.page, plain(view.name), parse_qs(view.query), icon="bookmark", help_text=note)
     if button.button("", key=f"delete-view-{view.name}", icon=":material/delete:", help="Delete"):
         store.delete_view(view.name)
         st.rerun()

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 
 import streamlit as st
 
+from dashboard import pages
 from dashboard.cache.benchmarks import Benchmark
 from dashboard.cache.slices import saved_slices
 from dashboard.components import download
@@ -66,17 +67,13 @@ def manage(benchmark: Benchmark) -> None:
             f"**{plain(saved.name)}**: {len(saved.sample_ids):,} samples, "
             f"{plain(saved.description)}; saved by {plain(saved.annotator)} on {saved.created[:10]}"
         )
-        query: dict[str, str] = {
+        query: pages.Query = {
             Key.BENCHMARK: benchmark.info.name,
             Key.VIEW: EXPLORER_SAMPLES,
             Key.SLICE: saved.name,
         }
-        text.page_link(
-            "views/explorer.py",
-            label="Open its images",
-            icon=":material/photo_library:",
-            query_params=query,
-        )
+        with text:
+            pages.link("explorer", "Open its images", query)
         if button.button("Delete", key=f"delete-slice-{saved.name}", icon=":material/delete:"):
             ReviewStore.of(benchmark.directory).delete_slice(saved.name)
             st.rerun()

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from dashboard import theme
+from dashboard import pages, theme
 from dashboard.cache import benchmarks, embeddings, inference, results
 from dashboard.cache.benchmarks import Benchmark
 from dashboard.components import chart, look_alikes, review_form, saliency_map
@@ -35,10 +35,8 @@ _NEIGHBOURS = 6
 _OVERLAY_COLUMNS = 3
 _FACTS = ("split", "second_label", "leak", "excluded", "brightness", "contrast", "sharpness",
           "outlier", "width", "height", "source", "source_split", "duplicate_group")  # fmt: skip
-_EXPLAINED_ON = {
-    "views/saliency.py": ("Saliency lab", "biotech"),
-    "views/features.py": ("Feature maps", "layers"),
-}
+_OPENED_FROM = {"saliency": Key.SOURCE, "features": Key.SOURCE, "compare": Key.FACE}
+"""Pages that explain a sample, with the parameter that makes them take one of the benchmark."""
 
 
 def open_sample(sample_id: str) -> None:
@@ -195,16 +193,13 @@ def _links(benchmark: Benchmark, sample_id: str, *, attached: bool) -> None:
     """Shows links to the pages that explain this sample; they need its picture."""
     if not attached or not benchmark.runs:
         return
-    target: dict[str, str] = {Key.BENCHMARK: benchmark.info.name, Key.PICTURE: sample_id}
-    for path, (title, icon) in _EXPLAINED_ON.items():
-        st.page_link(path, label=f"Open in {title}", icon=f":material/{icon}:",
-                     query_params={**target, Key.SOURCE: TEST_SAMPLE})  # fmt: skip
-    st.page_link(
-        "views/compare.py",
-        label="Open in Compare on a face",
-        icon=":material/familiar_face_and_zone:",
-        query_params={**target, Key.FACE: TEST_SAMPLE},
-    )
+    for name, source in _OPENED_FROM.items():
+        query: pages.Query = {
+            Key.BENCHMARK: benchmark.info.name,
+            Key.PICTURE: sample_id,
+            source: TEST_SAMPLE,
+        }
+        pages.link(name, f"Open in {pages.BY_NAME[name].title}", query)
 
 
 def _predictions(benchmark: Benchmark, row: pd.DataFrame, classes: tuple[str, ...]) -> None:

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from dashboard import navigation
+from dashboard import pages
 from dashboard.cache import benchmarks
 from dashboard.cache.benchmarks import Benchmark
 from dashboard.cache.figures import figure
@@ -33,10 +33,10 @@ def summary(benchmark: Benchmark) -> None:
             f"{benchmark.titles[compared[0].run_id]}; 95% interval {interval(best)} %",
         )
     with st.container(horizontal=True):
-        navigation.link("leaderboard", "all metrics, with intervals")
-        navigation.link("confusion", "click a cell to see its faces")
-        navigation.link("head_to_head", "two models, image by image")
-        navigation.link("compare", "all models on your own face")
+        pages.described_link("leaderboard", "all metrics, with intervals")
+        pages.described_link("confusion", "click a cell to see its faces")
+        pages.described_link("head_to_head", "two models, image by image")
+        pages.described_link("compare", "all models on your own face")
     chart.show(
         figure(
             charts.interval_chart,

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from streamlit.delta_generator import DeltaGenerator
 
-from dashboard import navigation
+from dashboard import pages
 from dashboard.cache import benchmarks, embeddings, inference, results
 from dashboard.cache.benchmarks import Benchmark
 from dashboard.cache.figures import figure
@@ -185,8 +185,8 @@ def _model_cards(benchmark: Benchmark, run_ids: Sequence[str]) -> dict[str, _Mod
         columns = tiles(PER_ROW, f"models-{start}", "wide")
         for column, run_id in zip(columns, run_ids[start : start + PER_ROW], strict=False):
             with column.container(border=True):
-                run: dict[str, str] = {Key.BENCHMARK: benchmark.info.name, Key.RUN: run_id}
-                navigation.open_page("run", f"**{plain(benchmark.titles[run_id])}**", run)
+                query = pages.run_query(benchmark.info.name, run_id)
+                pages.link("run", f"**{plain(benchmark.titles[run_id])}**", query)
                 cards[run_id] = _ModelCard(st.empty(), st.empty())
                 cards[run_id].prediction.caption("The model is running ...")
     return cards

@@ -6,7 +6,7 @@ import pandas as pd
 import streamlit as st
 from streamlit.elements.lib.column_types import ColumnConfig
 
-from dashboard import theme
+from dashboard import pages, theme
 from dashboard.cache import results
 from dashboard.cache.benchmarks import Benchmark
 from dashboard.cache.figures import figure
@@ -111,25 +111,20 @@ def show(benchmark: Benchmark, rows: pd.DataFrame, key: str, on_slices: Sequence
     )
     selection = event["selection"]
     if selection["rows"]:
-        _open(benchmark, "run", str(rows["run"].iloc[selection["rows"][0]]))
+        run_id = str(rows["run"].iloc[selection["rows"][0]])
+        pages.switch_to("run", pages.run_query(benchmark.info.name, run_id))
     for row, column in selection["cells"]:
         query = _images_behind(column, on_slices)
         if query is not None:
-            _open(benchmark, "errors", str(rows["run"].iloc[row]), query)
-
-
-def _open(
-    benchmark: Benchmark, page: str, run_id: str, query: Mapping[str, str] | None = None
-) -> None:
-    address = {str(Key.BENCHMARK): benchmark.info.name, str(Key.RUN): run_id, **(query or {})}
-    st.switch_page(f"views/{page}.py", query_params=address)
+            run_id = str(rows["run"].iloc[row])
+            pages.switch_to("errors", pages.run_query(benchmark.info.name, run_id, query))
 
 
 def _images_behind(column: str, on_slices: Sequence[str]) -> dict[str, str] | None:
     """Returns the query of the errors that a column counts; None if it counts no images."""
     if column in on_slices:
         title = column.removesuffix(" interval")
-        return {str(Key.SLICE): title.rpartition(" (")[0]}
+        return {Key.SLICE: title.rpartition(" (")[0]}
     return {} if column in _COUNTS_ERRORS else None
 
 

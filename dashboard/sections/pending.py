@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from dashboard import navigation
+from dashboard import pages
 from dashboard.cache.benchmarks import Benchmark
 from dashboard.components.text import plain
 from dashboard.state import Key
@@ -26,8 +26,8 @@ def show_command(benchmark: Benchmark, missing: str, command: str, page: str) ->
         st.code(command, language="bash")
         return
     st.info(f"This is measured on the benchmark that {plain(benchmark.info.title)} comes from.")
-    navigation.open_page(
+    pages.link(
         page,
-        f"{navigation.BY_NAME[page].title} of {plain(origin.benchmark)}",
+        f"{pages.BY_NAME[page].title} of {plain(origin.benchmark)}",
         {Key.BENCHMARK: origin.benchmark},
     )

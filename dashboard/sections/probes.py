@@ -4,14 +4,14 @@ from collections.abc import Mapping, Sequence
 
 import streamlit as st
 
-from dashboard import navigation
+from dashboard import pages
 from dashboard.cache import benchmarks, inference
 from dashboard.cache import probes as cache
 from dashboard.cache.benchmarks import Benchmark, Run
 from dashboard.components import chart, pickers
 from dashboard.components.text import plain
 from dashboard.sections import pending
-from dashboard.state import ONLY_CHANGED, Key
+from dashboard.state import ONLY_CHANGED
 from fer_core.evaluation import probe_text
 from fer_core.evaluation.attribute_effects import DrawnAccuracy
 from fer_core.figures.charts import interval_chart
@@ -89,8 +89,8 @@ def validity(benchmark: Benchmark, run: Run, accuracy: DrawnAccuracy) -> None:
     )
     other = benchmarks.benchmark_dirs().get(_ADAPTER_BENCHMARK)
     if other is not None and other.run(adapter).info_path.is_file():
-        query = {str(Key.BENCHMARK): _ADAPTER_BENCHMARK, str(Key.RUN): adapter}
-        navigation.open_page("response_curves", "The adapted ViT-Tiny", query)
+        query = pages.run_query(_ADAPTER_BENCHMARK, adapter)
+        pages.link("response_curves", "The adapted ViT-Tiny", query)
 
 
 def recognition_by_model(benchmark: Benchmark, probed: Sequence[str]) -> None:

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from dashboard import navigation
+from dashboard import pages
 from dashboard.cache import benchmarks, inference, probes, results
 from dashboard.cache.benchmarks import Benchmark
 from dashboard.cache.figures import figure
@@ -71,18 +71,14 @@ def links(benchmark: Benchmark, run_id: str) -> None:
         for name in _PAGES:
             if name == "features" and not can.has_layers:
                 continue
-            navigation.open_page(name, query=_address(benchmark, run_id))
+            pages.link(name, query=pages.run_query(benchmark.info.name, run_id))
 
 
 def drawn_faces(benchmark: Benchmark, run_id: str) -> None:
     """Shows what drawn faces show about a run; nothing if it was not probed."""
     if sentence := probes.sentence(benchmark.run(run_id)):
         st.markdown(f"**Drawn faces.** {plain(sentence)}")
-        navigation.open_page("response_curves", query=_address(benchmark, run_id))
-
-
-def _address(benchmark: Benchmark, run_id: str) -> dict[str, str]:
-    return {Key.BENCHMARK: benchmark.info.name, Key.RUN: run_id}
+        pages.link("response_curves", query=pages.run_query(benchmark.info.name, run_id))
 
 
 def metrics(benchmark: Benchmark, board: Board, entry: Entry) -> None:
@@ -116,7 +112,8 @@ def metrics(benchmark: Benchmark, board: Board, entry: Entry) -> None:
             name = classes[number].label
             cells = {"precision": (ANY, name), "recall": (name, name)}
             true, predicted = cells.get(column, (name, ANY))
-            query = _address(benchmark, entry.run_id) | {Key.TRUE: true, Key.PREDICTED: predicted}
+            cell: pages.Query = {Key.TRUE: true, Key.PREDICTED: predicted}
+            query = pages.run_query(benchmark.info.name, entry.run_id, cell)
             return TableTarget("confusion", query)
 
         opening_table.show(
@@ -143,16 +140,9 @@ def confusions(benchmark: Benchmark, board: Board, entry: Entry) -> None:
         return
     for true, predicted, images, share in worst.itertuples(index=False):
         label = f"{true} predicted as {predicted}: {images:,} images, {share:.0%} of {true}"
-        st.page_link(
-            "views/confusion.py",
-            label=plain(label),
-            icon=":material/photo_library:",
-            query_params={
-                **_address(benchmark, entry.run_id),
-                Key.TRUE: str(true),
-                Key.PREDICTED: str(predicted),
-            },
-        )
+        cell: pages.Query = {Key.TRUE: str(true), Key.PREDICTED: str(predicted)}
+        query = pages.run_query(benchmark.info.name, entry.run_id, cell)
+        pages.link("confusion", plain(label), query, icon="photo_library")
 
 
 def curves(benchmark: Benchmark, scope: Scope, entry: Entry) -> None:

@@ -5,12 +5,13 @@ from collections.abc import Sequence
 import pandas as pd
 import streamlit as st
 
-from dashboard import navigation
+from dashboard import pages
 from dashboard.cache import transfers
 from dashboard.cache.benchmarks import Benchmark
 from dashboard.components import chart
 from dashboard.components.columns import percent_column
 from dashboard.components.text import plain
+from dashboard.state import Key
 from fer_core.evaluation.report import Estimate
 from fer_core.evaluation.shift import DistributionShift, RunShift, ShiftReport
 from fer_core.evaluation.shift_causes import EXPECTED_MISPLACED
@@ -269,7 +270,5 @@ def _methods(benchmark: Benchmark, report: ShiftReport) -> None:
 
 def links(benchmark: Benchmark) -> None:
     """Links to the pages of results with this set."""
-    query = {"benchmark": benchmark.info.name}
     for page, text in LINKED:
-        title = navigation.BY_NAME[page].title
-        navigation.open_page(page, f"**{title}**: {text}", query)
+        pages.described_link(page, text, {Key.BENCHMARK: benchmark.info.name})

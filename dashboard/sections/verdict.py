@@ -6,7 +6,7 @@ from html import escape
 
 import streamlit as st
 
-from dashboard import navigation
+from dashboard import pages
 from dashboard.cache import benchmarks
 from dashboard.cache import verdict as cache
 from dashboard.cache.benchmarks import Benchmark
@@ -158,7 +158,7 @@ def _page_link(
     address = {str(Key.BENCHMARK): benchmark.info.name} | {
         str(key): value if isinstance(value, str) else list(value) for key, value in query.items()
     }
-    navigation.open_page(page, text, address)
+    pages.link(page, text, address)
 
 
 def _faces(

@@ -2,9 +2,10 @@
 
 import streamlit as st
 
-from dashboard import navigation, theme
+from dashboard import pages, theme
 from dashboard.components import pickers
 from dashboard.sections import transferred, your_faces
+from dashboard.state import Key
 
 theme.page_header(
     "Try",
@@ -37,7 +38,7 @@ transferred.estimates(benchmark, report)
 
 # The labelling view is a page of its own (dashboard/sections/labelling.py).
 st.subheader("Label some faces", anchor=False)
-navigation.open_page("label", query={"benchmark": benchmark.info.name})
+pages.link("label", query={Key.BENCHMARK: benchmark.info.name})
 
 st.subheader("This set on other pages", anchor=False)
 transferred.links(benchmark)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from playwright.sync_api import expect
 
-from dashboard import navigation
+from dashboard import pages
 from fer_core.evaluation import metrics
 from fer_core.evaluation.leaderboard import read_results
 from fer_core.evaluation.predictions import Predictions
@@ -23,7 +23,7 @@ expect.set_options(timeout=60_000)
 
 PAPER = 688
 """Width of A4 without the report's margins, in CSS pixels."""
-PAGES = tuple(page.name for page in navigation.PAGES)
+PAGES = tuple(page.name for page in pages.PAGES)
 
 
 # Pages where axe runs in the dark, too: colours are all that differs there.
@@ -38,7 +38,7 @@ def test_every_page_opens_without_an_error(visit, watch, path, scheme):
     assert page.locator("[data-testid=stException]").count() == 0
     assert page.locator("[data-testid=stAlertContentError]").count() == 0
     assert page.locator("h1").count() == 1
-    assert page.title() == f"{navigation.BY_NAME[path].title} · FERscope"
+    assert page.title() == f"{pages.BY_NAME[path].title} · FERscope"
     assert watch.elsewhere == []
     assert watch.console == []
     assert faults.serious(page) == []

@@ -2,7 +2,7 @@
 
 import pytest
 
-from dashboard.navigation import PAGES
+from dashboard.pages import PAGES
 from fer_core.artifacts import ArtifactStore
 from fer_core.evaluation.leaderboard import read_results
 from fer_core.evaluation.report import Report

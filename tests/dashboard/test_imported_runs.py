@@ -6,7 +6,7 @@ import shutil
 import pandas as pd
 import pytest
 
-from dashboard import navigation
+from dashboard.pages import PAGES
 from fer_core.artifacts import ArtifactStore
 from fer_core.data.prepared import PreparedDataset
 from fer_core.engine.onnx_network import OnnxInput
@@ -148,7 +148,7 @@ def only_tables(tmp_path_factory):
     return toy
 
 
-WITH_CHARTS = [page.name for page in navigation.PAGES if page.name != "live"]  # needs a browser
+WITH_CHARTS = [page.name for page in PAGES if page.name != "live"]  # needs a browser
 
 
 @pytest.mark.parametrize("page", WITH_CHARTS)

@@ -12,7 +12,7 @@ import plotly.graph_objects as go
 import pytest
 import streamlit as st
 
-from dashboard import navigation
+from dashboard import pages
 from dashboard.components import sample_list
 from dashboard.sections import leaderboard
 from fer_core.artifacts import ArtifactStore, write_table
@@ -21,10 +21,10 @@ from fer_core.records import shown_titles
 from tests.support.builders import toy_benchmark
 from tests.support.pages import HOME, contents, galleries, problems, raw_columns, texts
 
-RESULT_PAGES = navigation.in_section("Results")
+RESULT_PAGES = pages.in_section("Results")
 PAGES = tuple(
     page.name
-    for page in navigation.PAGES
+    for page in pages.PAGES
     if page.section not in ("Data", "Runs") and page.name != "live"  # its camera needs a server
 )  # those two sections have tests of their own and need no run
 
@@ -53,7 +53,7 @@ def test_each_page_names_its_browser_tab_and_fetches_no_icon(
     configs: list[dict[str, str]] = []
     monkeypatch.setattr(st, "set_page_config", lambda **options: configs.append(options))
     open_page(page, tmp_path)
-    assert configs[-1]["page_title"] == f"{navigation.BY_NAME[page].title} · FERscope"
+    assert configs[-1]["page_title"] == f"{pages.BY_NAME[page].title} · FERscope"
     icons = [config["page_icon"] for config in configs if "page_icon" in config]
     assert icons
     assert all(icon.startswith("<svg") for icon in icons)
@@ -344,7 +344,7 @@ def test_old_addresses_open_the_same_view(open_page, full, toy):
 
 def test_every_view_is_a_page_of_the_navigation():
     views = {path.stem for path in (HOME.parent / "views").glob("*.py")}
-    assert views == {page.name for page in navigation.PAGES}
+    assert views == {page.name for page in pages.PAGES}
 
 
 @pytest.mark.parametrize("page", RESULT_PAGES)

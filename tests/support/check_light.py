@@ -103,7 +103,7 @@ def check_pages() -> None:
     import streamlit_webrtc
     from streamlit.testing.v1 import AppTest
 
-    from dashboard.navigation import BY_NAME
+    from dashboard.pages import BY_NAME
 
     # the camera needs a real server
     streamlit_webrtc.webrtc_streamer = lambda *arguments, **options: None

@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 
-from dashboard import navigation, transfer_jobs
+from dashboard import pages, transfer_jobs
 from fer_core.artifacts import ArtifactStore
 from fer_core.errors import ArtifactError
 from fer_core.evaluation.shift import ShiftReport
@@ -20,7 +20,7 @@ from tests.support.transfers import toy_transfer
 NAME = "toy/transfers/mine"
 PAGES = tuple(
     page.name
-    for page in navigation.PAGES
+    for page in pages.PAGES
     if page.name not in ("live", "video", "label", "your_faces")  # no page reads their test split
 )
 
