@@ -11,12 +11,10 @@ from PIL import Image
 from dashboard.cache import benchmarks
 from dashboard.cache.benchmarks import Benchmark
 from dashboard.cache.figures import figure
-from dashboard.components import chart, opening_table, pickers, viewer
-from dashboard.components.attach import need_pictures
+from dashboard.components import chart, opening_table, pickers, stored_samples
 from dashboard.components.columns import share_bar
-from dashboard.components.gallery import Card, gallery, mean_face_row, strip
+from dashboard.components.gallery import mean_face_row, strip
 from dashboard.components.opening_table import TableTarget
-from dashboard.components.text import column_title
 from dashboard.state import BIND, EXPLORER_SAMPLES, Key
 from fer_core.data import annotators
 from fer_core.data.outliers import MEASURES
@@ -33,7 +31,6 @@ VIEWS: Mapping[str, str] = {
     "map": "Map",
     "votes": "Annotators",
 }
-PAGE_SIZE = 40
 SHOWN_SPLITS = (*SPLITS, "excluded")
 SORTS: Mapping[str, str] = {
     "id": "Id",
@@ -44,17 +41,6 @@ SORTS: Mapping[str, str] = {
     "agreement": "Lowest agreement first",
 }
 _DESCENDING = {"outlier"}
-MEASURE_TITLES = {name: measure.title for name, measure in MEASURES.items()} | {"width": "Size"}
-
-
-def needs_columns(samples: pd.DataFrame, *columns: str) -> bool:
-    """Returns whether the samples have the columns; if not, shows how to add them."""
-    if set(columns) <= set(samples.columns):
-        return True
-    st.info(
-        "An earlier version of FERscope prepared this dataset. Prepare it again to see this view."
-    )
-    return False
 
 
 def filters(benchmark: Benchmark, samples: pd.DataFrame) -> pd.DataFrame:
@@ -186,45 +172,7 @@ def sample_grid(benchmark: Benchmark, samples: pd.DataFrame) -> None:
     )
     table = table.loc[key.sort_values(ascending=sort not in _DESCENDING, kind="stable").index]
     st.caption(f"{len(table):,} images")
-    show_samples(benchmark, table, key="grid")
-
-
-def show_samples(benchmark: Benchmark, table: pd.DataFrame, key: str) -> None:
-    """Shows one page of samples as a table, and as faces if there are pictures."""
-    if table.empty:
-        st.info("No image passes these filters.")
-        return
-    page = pickers.page(table["id"].to_numpy(), PAGE_SIZE)
-    shown = table.iloc[page * PAGE_SIZE : (page + 1) * PAGE_SIZE]
-    pictures = benchmarks.pictures(benchmark)
-    if pictures is None:
-        need_pictures(benchmark, key)
-    else:
-        labels = benchmark.info.labels
-        gallery(
-            [
-                Card(
-                    picture,
-                    row.label if isinstance(row.label, str) else "no class",
-                    str(row.excluded or row.split),
-                    class_colour(str(row.label), labels) if row.label in labels else "transparent",
-                    str(row.id),
-                )
-                for row in shown.itertuples(index=False)
-                if (picture := pictures.get(str(row.id))) is not None
-            ],
-            key=f"faces-{key}",
-            on_open=viewer.open_sample,
-        )
-    facts = ["id", "label", "second_label", "split", "excluded", *MEASURES, "width", "height"]
-    with st.expander("Table of these images", expanded=pictures is None):
-        st.dataframe(
-            shown[[name for name in facts if name in shown.columns]],
-            hide_index=True,
-            key=key,
-            column_config={"second_label": column_title("second_label")},
-        )
-    viewer.offer(benchmark, table["id"])
+    stored_samples.show(benchmark, table, key="grid")
 
 
 def mean_faces(benchmark: Benchmark) -> None:
@@ -262,7 +210,9 @@ def mean_faces(benchmark: Benchmark) -> None:
 
 def statistics(benchmark: Benchmark, samples: pd.DataFrame) -> None:
     """Shows distributions of the image statistics."""
-    titles = {name: t for name, t in MEASURE_TITLES.items() if name in samples.columns}
+    titles = {
+        name: t for name, t in stored_samples.MEASURE_TITLES.items() if name in samples.columns
+    }
     left, right = st.columns([3, 1])
     with left:
         name = pickers.switch("Statistic", titles, Key.MEASURE)

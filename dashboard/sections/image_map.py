@@ -11,11 +11,10 @@ from PIL import Image
 
 from dashboard.cache import benchmarks, dataset, results
 from dashboard.cache.benchmarks import Benchmark
-from dashboard.components import pickers, slices, viewer
+from dashboard.components import pickers, slices, stored_samples, viewer
 from dashboard.components.columns import percent_column
 from dashboard.components.gallery import strip
 from dashboard.components.text import column_title, plain
-from dashboard.sections.explorer import MEASURE_TITLES, needs_columns, show_samples
 from dashboard.state import BIND, Key
 from fer_core.data import annotators
 from fer_core.data.embedding import inside
@@ -51,7 +50,7 @@ def dataset_map(benchmark: Benchmark, samples: pd.DataFrame) -> None:
         benchmark: The benchmark.
         samples: The shown images.
     """
-    if not needs_columns(samples, "x", "y"):
+    if not stored_samples.needs_columns(samples, "x", "y"):
         return
     card = dataset.card(benchmark)
     region = _region_in_address()
@@ -77,7 +76,7 @@ def dataset_map(benchmark: Benchmark, samples: pd.DataFrame) -> None:
         selected = _region(benchmark, samples, region)
     _axis_faces(benchmark)
     if selected is not None:
-        show_samples(benchmark, selected, key="region")
+        stored_samples.show(benchmark, selected, key="region")
 
 
 def _some(samples: pd.DataFrame) -> pd.DataFrame:
@@ -129,7 +128,8 @@ def _region_by_limits(samples: pd.DataFrame) -> None:
 def _colouring(benchmark: Benchmark, points: pd.DataFrame) -> PointGroups | PointValues:
     """Shows the picker of what colours the dots, and returns the colours."""
     columns = {column_title(name).capitalize(): name for name in _coloured_columns(points)}
-    columns |= {title: name for name, title in MEASURE_TITLES.items() if name in columns.values()}
+    measures = stored_samples.MEASURE_TITLES.items()
+    columns |= {title: name for name, title in measures if name in columns.values()}
     columns = {title: name for title, name in columns.items() if title not in _fixed(points)}
     options = [CLASS, *([ERRORS] if benchmark.runs else []), *_fixed(points), *columns]
     picker, models = st.columns(2)

@@ -13,7 +13,7 @@ from dashboard.cache.figures import figure
 from dashboard.cache.results import Board
 from dashboard.cache.slices import saved_slices
 from dashboard.cache.verdict import verdict
-from dashboard.components import chart, download, filters, pickers, slices
+from dashboard.components import chart, download, filters, pickers, run_facts, slices
 from dashboard.components.columns import share_bar
 from dashboard.components.text import plain
 from dashboard.sections import run_notes
@@ -36,13 +36,6 @@ from fer_core.figures import charts, tables
 from fer_core.figures.html_report import render_report
 
 METRICS: Mapping[str, str] = {"accuracy": "Accuracy", "macro_recall": "Macro-recall"}
-CURVES: Mapping[str, str] = {
-    "accuracy": "Validation accuracy",
-    "macro_recall": "Validation macro-recall",
-    "log_loss": "Validation log loss",
-    "train_loss": "Training loss",
-    "learning_rate": "Learning rate",
-}
 PAIRS: Mapping[str, str] = {"kappa": "Agreement (kappa)", "complementarity": "Complementarity"}
 _COUNTS_ERRORS = ("accuracy", "accuracy interval")
 """Columns whose values open the errors that they count."""
@@ -150,18 +143,6 @@ def _column_config(column: Column) -> ColumnConfig:
     return st.column_config.NumberColumn(column.label, format=number_format, help=help_text)
 
 
-def protocol(entries: Sequence[Entry]) -> str:
-    """Returns the protocol that the ranked runs share, in one sentence."""
-    augmented = any(entry.report.protocol.test_time_augmentation for entry in entries)
-    text = (
-        f"{'with' if augmented else 'without'} test-time augmentation. Checkpoints were chosen on "
-        "validation."
-    )
-    if any(entry.info.trained_elsewhere for entry in entries):
-        text += " How the checkpoints of imported models were chosen is unknown."
-    return text
-
-
 def imported(entries: Sequence[Entry]) -> None:
     """Shows where imported models come from and which classes they lack or have beside."""
     for entry in entries:
@@ -189,7 +170,8 @@ def ranking(benchmark: Benchmark, board: Board) -> None:
     show(benchmark, rows, key="ranked", on_slices=[str(name) for name in on_slices])
     _more_columns(len(available_columns(entries)) - len(slugs))
     st.caption(
-        f"{filters.describe(board)}, split `{benchmark.info.split_hash}`, {protocol(entries)} "
+        f"{filters.describe(board)}, split `{benchmark.info.split_hash}`, "
+        f"{run_facts.protocol(entries)} "
         "Intervals: 95%, bootstrap over images. Models of one tier do not differ significantly "
         "from its best model (McNemar's paired test, Holm's correction over all pairs, 5%). Tick "
         "a row to open the page of its run; click an accuracy, also on a slice, to see its errors."
@@ -403,7 +385,7 @@ def training_curves(benchmark: Benchmark, entries: Sequence[Entry]) -> None:
     if not histories:
         st.info("None of these runs was trained here, so there are no curves.")
         return
-    curve = pickers.switch("Curve", CURVES, Key.CURVE)
+    curve = pickers.switch("Curve", run_facts.CURVES, Key.CURVE)
     chart.show(
         figure(charts.history_chart, histories, benchmark.titles, benchmark.colours, curve),
         "curves",
@@ -437,32 +419,6 @@ def provenance(benchmark: Benchmark, entries: Sequence[Entry]) -> None:
         )
         if opened.open:
             with opened:
-                st.table(pd.Series(facts(entry), name="value"))
+                st.table(pd.Series(run_facts.facts(entry), name="value"))
                 st.markdown("Resolved recipe")
                 st.json(dict(entry.info.recipe), expanded=1)
-
-
-def facts(entry: Entry) -> dict[str, str]:
-    """Returns where a run comes from and how it was trained, by the names that pages show."""
-    info = entry.info
-    facts = {
-        "Run": info.run_id,
-        "Initial weights": "; ".join([f"{info.init} {info.init_source}".strip(), *info.init_notes]),
-        "Input preprocessing": info.preprocessing_hash,
-        "Weights": info.weights_dtype or ("those of its members" if info.members else "elsewhere"),
-        "Epochs": f"{info.epochs}, best: {info.best_epoch}" if info.epochs else "none",
-        "Training time": f"{info.wall_seconds / 60:.0f} minutes" if info.wall_seconds else "none",
-        "Hardware": ", ".join(f"{key} {value}" for key, value in info.hardware.items()) or "none",
-        "Commit": info.git_commit or "unknown",
-        "Versions": ", ".join(f"{key} {value}" for key, value in info.versions.items()),
-        "Created": info.created,
-    }
-    if info.prior_shift:
-        facts["Prior shift"] = (
-            f"strength {info.prior_shift:g} (post-hoc logit adjustment): the log class frequencies "
-            "times this number were added to the logits; chosen by validation accuracy"
-        )
-    if info.teachers:
-        teachers = (f"{run} ({created})" for run, created in info.teachers.items())
-        facts["Teachers"] = ", ".join(teachers)
-    return facts

@@ -8,9 +8,8 @@ from dashboard import pages
 from dashboard.cache import benchmarks, inference
 from dashboard.cache import probes as cache
 from dashboard.cache.benchmarks import Benchmark, Run
-from dashboard.components import chart, pickers
+from dashboard.components import chart, pending, pickers
 from dashboard.components.text import plain
-from dashboard.sections import pending
 from dashboard.state import ONLY_CHANGED
 from fer_core.evaluation import probe_text
 from fer_core.evaluation.attribute_effects import DrawnAccuracy

@@ -9,13 +9,11 @@ from streamlit.elements.lib.column_types import ColumnConfig
 
 from dashboard.cache import benchmarks, dataset
 from dashboard.cache.benchmarks import Benchmark
-from dashboard.components import chart, download, pickers, viewer
+from dashboard.components import chart, download, pending, pickers, stored_samples, viewer
 from dashboard.components.attach import need_pictures
 from dashboard.components.columns import percent_column
 from dashboard.components.gallery import Card, gallery
 from dashboard.components.text import plain
-from dashboard.sections import pending
-from dashboard.sections.explorer import needs_columns
 from dashboard.state import Key, digest_of
 from fer_core.csv_text import csv_text
 from fer_core.data import review
@@ -91,7 +89,9 @@ def _kinds(leaked: pd.DataFrame) -> str:
 
 def duplicates(benchmark: Benchmark) -> None:
     """Shows the groups of duplicate images."""
-    if not needs_columns(benchmarks.samples(benchmark), "duplicate_group", "exact_group"):
+    if not stored_samples.needs_columns(
+        benchmarks.samples(benchmark), "duplicate_group", "exact_group"
+    ):
         return
     table = dataset.review_list(benchmark, "duplicates")
     if table.empty:

@@ -9,11 +9,10 @@ from dashboard.cache import benchmarks, inference, probes, results
 from dashboard.cache.benchmarks import Benchmark
 from dashboard.cache.figures import figure
 from dashboard.cache.results import Board
-from dashboard.components import chart, download, filters, opening_table
+from dashboard.components import chart, download, filters, opening_table, run_facts
 from dashboard.components.columns import percent_column
 from dashboard.components.opening_table import TableTarget
 from dashboard.components.text import percent, plain
-from dashboard.sections import leaderboard
 from dashboard.state import Key
 from fer_core.artifacts import RunDir
 from fer_core.evaluation.comparable import why_unranked
@@ -58,7 +57,7 @@ def summary(benchmark: Benchmark, board: Board, entry: Entry) -> None:
     kind = f"{info.kind}, {info.family}" if info.family not in ("", info.kind) else info.kind
     st.caption(
         f"`{info.run_id}`: {plain(kind)}. Measured on {filters.describe(board)}; "
-        f"{leaderboard.protocol([entry])} Hover over the question marks for 95% intervals."
+        f"{run_facts.protocol([entry])} Hover over the question marks for 95% intervals."
     )
 
 
@@ -157,7 +156,7 @@ def curves(benchmark: Benchmark, scope: Scope, entry: Entry) -> None:
         st.info("Neither this run nor any of its ancestors was trained here.")
         return
     columns = st.columns(2, gap="large")
-    for index, (name, title) in enumerate(leaderboard.CURVES.items()):
+    for index, (name, title) in enumerate(run_facts.CURVES.items()):
         with columns[index % 2]:
             chart.show(
                 figure(charts.history_chart, histories, benchmark.titles, benchmark.colours, name),
@@ -178,7 +177,7 @@ def _ancestors(benchmark: Benchmark, run_id: str) -> list[str]:
 
 def provenance(entry: Entry) -> None:
     """Shows where a run comes from, and its recipe."""
-    st.table(pd.Series(leaderboard.facts(entry), name="value"))
+    st.table(pd.Series(run_facts.facts(entry), name="value"))
     with st.expander("Resolved recipe"):
         st.json(dict(entry.info.recipe), expanded=2)
 

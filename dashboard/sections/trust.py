@@ -8,11 +8,10 @@ import streamlit as st
 from dashboard.cache.benchmarks import Benchmark
 from dashboard.cache.figures import figure
 from dashboard.cache.results import Board, CalibrationResults, HumanComparison
-from dashboard.components import chart, opening_table, pickers
+from dashboard.components import chart, opening_table, pending, pickers
 from dashboard.components.columns import percent_column
 from dashboard.components.opening_table import TableTarget
 from dashboard.components.text import plain
-from dashboard.sections import pending
 from dashboard.state import BIND, Key
 from fer_core.evaluation.calibration import Binning
 from fer_core.evaluation.leaderboard import Entry

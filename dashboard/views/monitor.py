@@ -8,9 +8,9 @@ from dashboard import theme
 from dashboard.cache import benchmarks
 from dashboard.cache.figures import figure
 from dashboard.cache.stamps import new_rerun
-from dashboard.components import chart, pickers
+from dashboard.components import chart, pickers, run_facts
 from dashboard.components.columns import percent_column
-from dashboard.sections import leaderboard, monitor
+from dashboard.sections import monitor
 from dashboard.state import Key
 from fer_core.figures import charts
 
@@ -61,7 +61,7 @@ unfinished = {
 }
 histories = finished | unfinished
 if histories:
-    curve = pickers.switch("Curve", leaderboard.CURVES, Key.CURVE)
+    curve = pickers.switch("Curve", run_facts.CURVES, Key.CURVE)
     titles = {
         run_id: benchmark.titles.get(run_id, f"{run_id} (in progress)") for run_id in histories
     }

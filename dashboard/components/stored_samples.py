@@ -1,0 +1,65 @@
+"""Samples of a dataset as faces and as a table, without any model's predictions."""
+
+import pandas as pd
+import streamlit as st
+
+from dashboard.cache import benchmarks
+from dashboard.cache.benchmarks import Benchmark
+from dashboard.components import pickers, viewer
+from dashboard.components.attach import need_pictures
+from dashboard.components.gallery import Card, gallery
+from dashboard.components.text import column_title
+from fer_core.data.outliers import MEASURES
+from fer_core.figures.palette import class_colour
+
+PAGE_SIZE = 40
+MEASURE_TITLES = {name: measure.title for name, measure in MEASURES.items()} | {"width": "Size"}
+"""Titles of the image statistics by their columns."""
+
+
+def needs_columns(samples: pd.DataFrame, *columns: str) -> bool:
+    """Returns whether the samples have the columns; if not, shows how to add them."""
+    if set(columns) <= set(samples.columns):
+        return True
+    st.info(
+        "An earlier version of FERscope prepared this dataset. Prepare it again to see this view."
+    )
+    return False
+
+
+def show(benchmark: Benchmark, table: pd.DataFrame, key: str) -> None:
+    """Shows one page of samples as a table, and as faces if there are pictures."""
+    if table.empty:
+        st.info("No image passes these filters.")
+        return
+    page = pickers.page(table["id"].to_numpy(), PAGE_SIZE)
+    shown = table.iloc[page * PAGE_SIZE : (page + 1) * PAGE_SIZE]
+    pictures = benchmarks.pictures(benchmark)
+    if pictures is None:
+        need_pictures(benchmark, key)
+    else:
+        labels = benchmark.info.labels
+        gallery(
+            [
+                Card(
+                    picture,
+                    row.label if isinstance(row.label, str) else "no class",
+                    str(row.excluded or row.split),
+                    class_colour(str(row.label), labels) if row.label in labels else "transparent",
+                    str(row.id),
+                )
+                for row in shown.itertuples(index=False)
+                if (picture := pictures.get(str(row.id))) is not None
+            ],
+            key=f"faces-{key}",
+            on_open=viewer.open_sample,
+        )
+    facts = ["id", "label", "second_label", "split", "excluded", *MEASURES, "width", "height"]
+    with st.expander("Table of these images", expanded=pictures is None):
+        st.dataframe(
+            shown[[name for name in facts if name in shown.columns]],
+            hide_index=True,
+            key=key,
+            column_config={"second_label": column_title("second_label")},
+        )
+    viewer.offer(benchmark, table["id"])
