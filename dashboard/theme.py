@@ -121,10 +121,13 @@ def _anchor(title: str) -> str:
 
 def class_chips(labels: tuple[str, ...]) -> None:
     """Shows the classes in their colours: the legend of every page."""
-    chips = (
-        f'<span class="fs-chip" style="border-color:{class_colour(label, labels)}">'
-        f'<span class="fs-dot" style="background:{class_colour(label, labels)}"></span>'
-        f"{escape(label)}</span>"
-        for label in labels
+    st.html("".join(chip(label, labels) for label in labels))
+
+
+def chip(label: str, labels: Sequence[str]) -> str:
+    """Returns the HTML of a class with its colour; grey for one that is not in `labels`."""
+    colour = class_colour(label, labels) if label in labels else "#888888"
+    return (
+        f'<span class="fs-chip" style="border-color:{colour}"><span class="fs-dot" '
+        f'style="background:{colour}"></span>{escape(label)}</span>'
     )
-    st.html("".join(chips))

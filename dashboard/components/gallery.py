@@ -12,6 +12,7 @@ from PIL import Image
 from dashboard import address
 from dashboard.cache.pictures import data_url
 from dashboard.state import Key
+from fer_core.figures.palette import class_colour
 from fer_core.records import BenchmarkInfo
 
 _CSS = """
@@ -77,6 +78,17 @@ class Card:
     note: str = ""
     colour: str = "transparent"
     name: str = ""
+
+
+def label_and_colour(label: object, labels: Sequence[str]) -> tuple[str, str]:
+    """Returns the name of a sample's label for a card, and its colour.
+
+    Args:
+        label: The label; not a text for a sample without one.
+        labels: The benchmark's classes; others have no colour.
+    """
+    name = label if isinstance(label, str) else "no class"
+    return name, class_colour(name, labels) if name in labels else "transparent"
 
 
 def gallery(

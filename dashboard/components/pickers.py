@@ -135,6 +135,30 @@ def run_picker(
     return select_box(label, ids, key, shown=benchmark.titles.__getitem__)
 
 
+def models(
+    benchmark: Benchmark, runs: Sequence[str], default: Sequence[str], label: str = "Models"
+) -> list[str]:
+    """Shows a picker of several runs, and returns the picked ones; the address keeps them.
+
+    Args:
+        benchmark: The benchmark.
+        runs: Run ids to choose from.
+        default: Those that are picked at first.
+        label: The widget's label.
+    """
+    picked = st.pills(
+        label,
+        runs,
+        default=list(default),
+        selection_mode="multi",
+        format_func=benchmark.titles.__getitem__,
+        key=Key.RUNS,
+        bind=BIND,
+        wrap=True,
+    )
+    return list(picked or [])
+
+
 def select_box(
     label: str,
     values: Sequence[str],

@@ -5,10 +5,9 @@ import streamlit as st
 from dashboard.cache import benchmarks
 from dashboard.cache.benchmarks import Benchmark
 from dashboard.components import pickers, viewer
-from dashboard.components.gallery import Card, gallery
+from dashboard.components.gallery import Card, gallery, label_and_colour
 from dashboard.state import Key
 from fer_core.data.stored_pictures import Pictures
-from fer_core.figures.palette import class_colour
 
 PAGE_SIZE = 24
 
@@ -56,9 +55,7 @@ def _in_address(pictures: Pictures) -> str | None:
 
 def _card(benchmark: Benchmark, pictures: Pictures, sample_id: str) -> Card:
     label = benchmarks.samples(benchmark).at[sample_id, "label"]
-    labels = benchmark.info.labels
-    name = label if isinstance(label, str) else "no class"
-    colour = class_colour(name, labels) if name in labels else "transparent"
+    name, colour = label_and_colour(label, benchmark.info.labels)
     picture = pictures.get(sample_id)
     assert picture is not None  # noqa: S101 (the ids are those of the pictures)
     return Card(picture, name, "", colour, sample_id)

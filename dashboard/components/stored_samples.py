@@ -1,5 +1,7 @@
 """Samples of a dataset as faces and as a table, without any model's predictions."""
 
+from collections.abc import Sequence
+
 import pandas as pd
 import streamlit as st
 
@@ -7,10 +9,10 @@ from dashboard.cache import benchmarks
 from dashboard.cache.benchmarks import Benchmark
 from dashboard.components import pickers, viewer
 from dashboard.components.attach import need_pictures
-from dashboard.components.gallery import Card, gallery
+from dashboard.components.gallery import Card, gallery, label_and_colour
 from dashboard.components.text import column_title
 from fer_core.data.outliers import MEASURES
-from fer_core.figures.palette import class_colour
+from fer_core.data.stored_pictures import Pictures
 
 PAGE_SIZE = 40
 MEASURE_TITLES = {name: measure.title for name, measure in MEASURES.items()} | {"width": "Size"}
@@ -38,22 +40,8 @@ def show(benchmark: Benchmark, table: pd.DataFrame, key: str) -> None:
     if pictures is None:
         need_pictures(benchmark, key)
     else:
-        labels = benchmark.info.labels
-        gallery(
-            [
-                Card(
-                    picture,
-                    row.label if isinstance(row.label, str) else "no class",
-                    str(row.excluded or row.split),
-                    class_colour(str(row.label), labels) if row.label in labels else "transparent",
-                    str(row.id),
-                )
-                for row in shown.itertuples(index=False)
-                if (picture := pictures.get(str(row.id))) is not None
-            ],
-            key=f"faces-{key}",
-            on_open=viewer.open_sample,
-        )
+        cards = _cards(shown, pictures, benchmark.info.labels)
+        gallery(cards, key=f"faces-{key}", on_open=viewer.open_sample)
     facts = ["id", "label", "second_label", "split", "excluded", *MEASURES, "width", "height"]
     with st.expander("Table of these images", expanded=pictures is None):
         st.dataframe(
@@ -63,3 +51,14 @@ def show(benchmark: Benchmark, table: pd.DataFrame, key: str) -> None:
             column_config={"second_label": column_title("second_label")},
         )
     viewer.offer(benchmark, table["id"])
+
+
+def _cards(rows: pd.DataFrame, pictures: Pictures, labels: Sequence[str]) -> list[Card]:
+    """Returns the faces of samples; those without a picture are left out."""
+    cards = []
+    for row in rows.itertuples(index=False):
+        picture = pictures.get(str(row.id))
+        if picture is not None:
+            name, colour = label_and_colour(row.label, labels)
+            cards.append(Card(picture, name, str(row.excluded or row.split), colour, str(row.id)))
+    return cards

@@ -5,7 +5,6 @@ as a drawer on the right and walks through that list. A run opens one viewer at 
 """
 
 from collections.abc import Iterable, Sequence
-from html import escape
 
 import numpy as np
 import pandas as pd
@@ -24,7 +23,6 @@ from fer_core.data.stored_pictures import Pictures
 from fer_core.errors import FerscopeError
 from fer_core.evaluation.human_votes import Votes
 from fer_core.figures.charts import predictions_heatmap
-from fer_core.figures.palette import class_colour
 from fer_core.labels import LabelSet
 
 WIDTH = 560
@@ -153,15 +151,10 @@ def _picture(pictures: Pictures | None, sample_id: str) -> None:
 def _heading(benchmark: Benchmark, row: pd.DataFrame) -> None:
     """Shows the sample's id, labels and votes."""
     sample = row.iloc[0]
-    labels = benchmark.info.labels
     st.markdown(f"**{plain(str(sample['id']))}**")
     label = _label(sample)
     if label:
-        colour = class_colour(label, labels) if label in labels else "#888888"
-        st.html(
-            f'<span class="fs-chip" style="border-color:{colour}"><span class="fs-dot" '
-            f'style="background:{colour}"></span>{escape(label)}</span>'
-        )
+        st.html(theme.chip(label, benchmark.info.labels))
     else:
         st.caption(_why_no_label(sample))
     lines = [f"Split: {plain(str(sample['split']))}."]

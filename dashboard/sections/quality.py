@@ -12,7 +12,7 @@ from dashboard.cache.benchmarks import Benchmark
 from dashboard.components import chart, download, pending, pickers, stored_samples, viewer
 from dashboard.components.attach import need_pictures
 from dashboard.components.columns import percent_column
-from dashboard.components.gallery import Card, gallery
+from dashboard.components.gallery import Card, gallery, label_and_colour
 from dashboard.components.text import plain
 from dashboard.state import Key, digest_of
 from fer_core.csv_text import csv_text
@@ -20,7 +20,6 @@ from fer_core.data import review
 from fer_core.data.leaks import KINDS
 from fer_core.data.stored_pictures import Pictures
 from fer_core.figures import dataset as dataset_figures
-from fer_core.figures.palette import class_colour
 
 GROUPS_PER_PAGE = 8
 MEMBERS_SHOWN = 12
@@ -374,16 +373,14 @@ def _faces(benchmark: Benchmark, table: pd.DataFrame) -> None:
 
 
 def _cards(benchmark: Benchmark, rows: pd.DataFrame, pictures: Pictures) -> list[Card]:
-    labels = benchmark.info.labels
     cards = []
     for row in rows.itertuples(index=False):
         picture = pictures.get(str(row.id))
         if picture is None:
             continue
-        label = row.label if isinstance(row.label, str) else "no class"
+        label, colour = label_and_colour(row.label, benchmark.info.labels)
         proposal = str(row.proposal) if row.proposal not in ("", label) else ""
         title = f"{label} → {proposal}" if proposal else label
-        colour = class_colour(label, labels) if label in labels else "transparent"
         cards.append(Card(picture, title, str(row.id), colour, str(row.id)))
     return cards
 

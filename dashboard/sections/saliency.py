@@ -12,7 +12,7 @@ from PIL import Image
 from dashboard.cache import explanations, results
 from dashboard.cache.benchmarks import Benchmark, Run
 from dashboard.cache.explanations import MapRequest
-from dashboard.components import chart, download, saliency_map
+from dashboard.components import chart, download, pickers, saliency_map
 from dashboard.components.excluded import predicting_runs
 from dashboard.components.saliency_map import SIGNED, OverlayStyle
 from dashboard.components.text import plain
@@ -67,21 +67,12 @@ def title_of(method: str) -> str:
     return "Each model's default" if method == DEFAULT else METHODS[method].title
 
 
-def pickers(benchmark: Benchmark) -> tuple[list[Run], list[str]]:
+def run_and_method_pickers(benchmark: Benchmark) -> tuple[list[Run], list[str]]:
     """Shows pickers of models and methods."""
     offered = predicting_runs(benchmark)
     runs = [run for run in benchmark.runs if run.run_id in offered]
-    titles = benchmark.titles
-    picked = st.pills(
-        "Models",
-        [run.run_id for run in runs],
-        default=[run.run_id for run in runs][:8],
-        selection_mode="multi",
-        format_func=titles.__getitem__,
-        key=Key.RUNS,
-        bind=BIND,
-        wrap=True,
-    )
+    run_ids = [run.run_id for run in runs]
+    picked = pickers.models(benchmark, run_ids, run_ids[:8])
     methods = st.pills(
         "Methods",
         [DEFAULT, *METHODS],
@@ -95,7 +86,7 @@ def pickers(benchmark: Benchmark) -> tuple[list[Run], list[str]]:
         "validation images. Occlusion, Ablation-CAM and integrated gradients run the model many "
         "times and take longer.",
     )
-    return [run for run in runs if run.run_id in (picked or [])], list(methods or [])
+    return [run for run in runs if run.run_id in picked], list(methods or [])
 
 
 def request_picker(labels: Sequence[str], methods: Sequence[str], true: str | None) -> MapRequest:

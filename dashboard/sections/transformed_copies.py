@@ -10,12 +10,11 @@ from dashboard.cache import benchmarks, dataset
 from dashboard.cache.benchmarks import Benchmark
 from dashboard.components import download, pickers, viewer
 from dashboard.components.attach import need_pictures
-from dashboard.components.gallery import Card, gallery
+from dashboard.components.gallery import Card, gallery, label_and_colour
 from dashboard.state import Key
 from fer_core.csv_text import csv_text
 from fer_core.data.stored_pictures import Pictures
 from fer_core.data.transformed_copies.table import COPY, SAME_SCENE
-from fer_core.figures.palette import class_colour
 
 PAIRS_PER_PAGE = 12
 _COLUMNS = 3
@@ -104,11 +103,9 @@ def _card(
     benchmark: Benchmark, row: Mapping[Hashable, Any], pictures: Pictures, side: str
 ) -> Card | None:
     """Returns the picture of a pair's first (`""`) or second (`"other "`) image."""
-    labels = benchmark.info.labels
-    sample, label = str(row[side.strip() or "id"]), row[f"{side}label"]
+    sample = str(row[side.strip() or "id"])
     picture = pictures.get(sample)
     if picture is None:
         return None
-    label_name = label if isinstance(label, str) else "no class"
-    colour = class_colour(label_name, labels) if label_name in labels else "transparent"
-    return Card(picture, f"{label_name}, {row[f'{side}split']}", sample, colour, sample)
+    label, colour = label_and_colour(row[f"{side}label"], benchmark.info.labels)
+    return Card(picture, f"{label}, {row[f'{side}split']}", sample, colour, sample)

@@ -9,7 +9,7 @@ from dashboard.components.face_cards import pick_face
 from dashboard.components.face_input import face_input
 from dashboard.sections import compare
 from dashboard.sections.compare_downloads import Faces
-from dashboard.state import BIND, Key
+from dashboard.state import Key
 from fer_core.predictor.export import LIMITS
 
 VIEWS = {
@@ -30,16 +30,7 @@ runs = predicting_runs(benchmark)
 source, preview = st.columns(2, gap="large")
 with source:
     pictures = face_input(benchmark, several=True)
-run_ids = st.pills(
-    "Models",
-    runs,
-    default=runs,
-    selection_mode="multi",
-    format_func=benchmark.titles.__getitem__,
-    key=Key.RUNS,
-    bind=BIND,
-    wrap=True,
-)
+run_ids = pickers.models(benchmark, runs, runs)
 if not pictures:
     st.caption(LIMITS)
     st.stop()

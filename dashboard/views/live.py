@@ -10,7 +10,6 @@ from dashboard import theme
 from dashboard.cache import live as cache
 from dashboard.components import pickers
 from dashboard.components.excluded import predicting_runs
-from dashboard.state import BIND, Key
 from fer_core.predictor.export import LIMITS
 
 ICE_SERVERS = "FERSCOPE_ICE_SERVERS"
@@ -24,16 +23,8 @@ theme.page_header(
 benchmark = pickers.benchmark_with_runs()
 theme.class_chips(benchmark.info.labels)
 runs = predicting_runs(benchmark)
-run_ids = st.pills(
-    "Models (bars show their mean)",
-    runs,
-    default=cache.fastest_run(benchmark, runs),
-    selection_mode="multi",
-    format_func=benchmark.titles.__getitem__,
-    key=Key.RUNS,
-    bind=BIND,
-    wrap=True,
-)
+fastest = cache.fastest_run(benchmark, runs)
+run_ids = pickers.models(benchmark, runs, fastest, "Models (bars show their mean)")
 if find_spec("streamlit_webrtc") is None:
     st.error("The live page needs streamlit-webrtc. Install it with: pip install streamlit-webrtc")
     st.stop()
@@ -47,7 +38,7 @@ except ValueError:
 from streamlit_webrtc import webrtc_streamer  # noqa: E402 (heavy, and only needed here)
 
 faces = cache.live_faces(benchmark, st.session_state)
-faces.choose(run_ids or [])
+faces.choose(run_ids)
 webrtc_streamer(
     key="live-camera",
     video_frame_callback=faces,

@@ -18,7 +18,7 @@ left, right = st.columns([2, 3], gap="large")
 with left:
     face = stored_face(benchmark)
 with right:
-    runs, methods = saliency.pickers(benchmark)
+    runs, methods = saliency.run_and_method_pickers(benchmark)
     request = saliency.request_picker(benchmark.info.labels, methods, face.label)
     style = saliency.overlay_style()
     tested = saliency.wants_test()

@@ -8,7 +8,6 @@ from dashboard.components import pickers
 from dashboard.components.excluded import predicting_runs
 from dashboard.components.text import plain
 from dashboard.sections import video
-from dashboard.state import BIND, Key
 from dashboard.work_queue import queued
 from fer_core.predictor.export import LIMITS
 
@@ -26,16 +25,7 @@ theme.class_chips(benchmark.info.labels)
 runs = predicting_runs(benchmark)
 uploaded = st.file_uploader("A video or an animated GIF with faces", key="video")
 st.caption("Videos stay in this machine's memory for up to half an hour and are never saved.")
-run_ids = st.pills(
-    "Models",
-    runs,
-    default=runs[:MAX_DEFAULT_MODELS],
-    selection_mode="multi",
-    format_func=benchmark.titles.__getitem__,
-    key=Key.RUNS,
-    bind=BIND,
-    wrap=True,
-)
+run_ids = pickers.models(benchmark, runs, runs[:MAX_DEFAULT_MODELS])
 left, right = st.columns(2)
 rate = left.slider("Frames per second", 1, 25, 10, key="rate")
 smooth = right.slider("Smoothing (seconds)", 0.0, 2.0, 0.0, 0.1, key="smooth")
