@@ -24,6 +24,7 @@ _DEFAULTS = (
     Key.COST,
     Key.ERRORS,
     Key.POINT_CLASS,
+    Key.PRECISE,
     Key.LINEAGE,
     Key.SET,
     Key.ATTRIBUTE,

@@ -105,6 +105,8 @@ class Key(StrEnum):
     POINT = "point"
     MAX_RISK = "max_risk"
     CERTAIN = "certain"
+    PRECISE = "precise"
+    MIN_PRECISION = "min_precision"
     POINT_CLASS = "point_class"
     ANNOTATOR = "annotator"
     TASK = "task"

@@ -10,7 +10,7 @@ from fer_core.evaluation.candidates import Candidate, CandidateSet, read_candida
 from fer_core.evaluation.constraints import Constraints
 from fer_core.evaluation.error_costs import ErrorCosts
 from fer_core.evaluation.human_votes import Votes
-from fer_core.evaluation.operating_points import calibrated_splits
+from fer_core.evaluation.operating_points import OperatingPoint, calibrated_splits
 from fer_core.evaluation.predictions import SplitPredictions
 from fer_core.evaluation.probe_text import probe_sentence
 from fer_core.evaluation.recommendation import CostComparisons, recommend
@@ -84,13 +84,14 @@ def candidate(benchmark: Benchmark, run_id: str) -> Candidate:
 
 
 @st.cache_resource(max_entries=16, show_spinner=False)
-def pdf(_verdict: Verdict, content: str) -> bytes:
+def pdf(_verdict: Verdict, _point: OperatingPoint | None, content: str) -> bytes:
     """Returns a verdict as a PDF.
 
     Args:
         _verdict: The verdict.
-        content: The verdict as JSON, the key of the cache.
+        _point: Operating point of the recommended model; None without one.
+        content: Both as JSON, the key of the cache.
     """
     from fer_core.figures.verdict_pdf import render_pdf  # slow to import
 
-    return render_pdf(_verdict)
+    return render_pdf(_verdict, _point)

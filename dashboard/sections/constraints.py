@@ -23,7 +23,8 @@ def constraint_controls(benchmark: Benchmark) -> Constraints:
     max_ms = _limit(
         "Maximum latency (ms)",
         Key.MAX_MS,
-        "Median time for one image, measured with `efficiency`; the verdict names the device.",
+        "Median time for one cropped face, without face detection, measured with `efficiency`; the "
+        "verdict names the device.",
     )
     max_mb = _limit(
         "Maximum size (MB)",

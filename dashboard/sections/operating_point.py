@@ -24,14 +24,19 @@ from fer_core.figures.operating import coverage_chart, precision_chart
 
 ALWAYS = "always predict"
 RISK = "limit the error rate"
+PRECISION = "limit the precision of a class"
 ONE = "one threshold"
 BY_CLASS = "threshold by class"
 _PER_ROW = 4
-MODES = {mode: mode for mode in (ALWAYS, RISK, ONE, BY_CLASS)}
+MODES = {mode: mode for mode in (ALWAYS, RISK, PRECISION, ONE, BY_CLASS)}
 
 
-def section(benchmark: Benchmark, pick: Assessment) -> None:
-    """Shows the thresholds, the curves they are read off, their results and the file."""
+def section(benchmark: Benchmark, pick: Assessment) -> OperatingPoint | None:
+    """Shows the thresholds, the curves they are read off, their results and the file.
+
+    Returns:
+        The operating point; None if the model always predicts, or no threshold keeps the limit.
+    """
     mode = pickers.switch(
         "When is the model unsure?",
         MODES,
@@ -40,7 +45,7 @@ def section(benchmark: Benchmark, pick: Assessment) -> None:
         "the curve of validation; test only confirms.",
     )
     splits = cache.calibrated(benchmark, pick.run_id)
-    limits = _limits() if mode == RISK else None
+    limits = _limits(splits[1].labels.names, mode) if mode in (RISK, PRECISION) else None
     try:
         thresholds = (
             choose_thresholds(splits[1], limits)
@@ -49,10 +54,14 @@ def section(benchmark: Benchmark, pick: Assessment) -> None:
         )
     except DataError as error:
         st.warning(plain(str(error)))
-        return
+        return None
     info = benchmark.run(pick.run_id).info
     point = operating_point(benchmark.info.name, info, splits, thresholds, limits)
     st.markdown(plain(point.statement))
+    for text in point.class_texts:
+        st.markdown(plain(text))
+    if point.scope:
+        st.caption(point.scope)
     left, right = st.columns(2, gap="large")
     with left:
         chart.show(
@@ -63,14 +72,26 @@ def section(benchmark: Benchmark, pick: Assessment) -> None:
         )
     with right:
         _class_chart(splits[1], point)
-    if mode != ALWAYS:
-        offer(point)
+    if mode == ALWAYS:
+        return None
+    offer(point)
+    return point
 
 
-def _limits() -> RiskLimits:
-    """Shows the controls of the error rate, and returns the limits."""
-    percent = st.slider("Maximum error rate of the predictions", 1, 30, 5, format="%d%%",
-                        key=Key.MAX_RISK, bind=BIND)  # fmt: skip
+def _limits(labels: Sequence[str], mode: str) -> RiskLimits:
+    """Shows the controls of the error rate or of a class's precision, and returns the limits."""
+    if mode == RISK:
+        percent = st.slider("Maximum error rate of the predictions", 1, 30, 5, format="%d%%",
+                            key=Key.MAX_RISK, bind=BIND)  # fmt: skip
+        return RiskLimits(max_risk=percent / 100, confidence=_confidence())
+    label = pickers.select_box("Class with a minimum precision", labels, Key.PRECISE)
+    percent = st.slider(f"Minimum precision of {plain(label)}", 50, 99, 90, format="%d%%",
+                        key=Key.MIN_PRECISION, bind=BIND)  # fmt: skip
+    return RiskLimits(min_precision={label: percent / 100}, confidence=_confidence())
+
+
+def _confidence() -> float:
+    """Shows whether a limit holds with confidence, and returns it; 0 without."""
     certain = st.toggle(
         f"Hold this limit with {CONFIDENCE:.0%} confidence",
         value=True,
@@ -80,7 +101,7 @@ def _limits() -> RiskLimits:
         "of validation (Learn then Test). Off: the limit holds on validation only, and new images "
         "exceed it about half the time.",
     )
-    return RiskLimits(max_risk=percent / 100, confidence=CONFIDENCE if certain else 0.0)
+    return CONFIDENCE if certain else 0.0
 
 
 def _thresholds(labels: Sequence[str], mode: str) -> dict[str, float]:

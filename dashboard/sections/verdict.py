@@ -15,6 +15,7 @@ from dashboard.components.gallery import Card, gallery
 from dashboard.components.text import plain
 from dashboard.state import ONLY_CHANGED, Key
 from fer_core.evaluation import verdict_text
+from fer_core.evaluation.operating_points import OperatingPoint
 from fer_core.evaluation.predictions import SplitPredictions
 from fer_core.evaluation.report import Estimate
 from fer_core.evaluation.verdict import Verdict
@@ -31,8 +32,10 @@ _METRIC_WIDTH = 145
 def sentence(verdict: Verdict) -> None:
     """Shows the verdict in one sentence, what test says against it, and the main numbers."""
     st.html(f'<p class="fs-verdict">{escape(verdict_text.headline(verdict))}</p>')
-    for text in (*verdict_text.contradictions(verdict), *verdict.warnings):
-        st.warning(plain(text), icon=":material/warning:")
+    doubt = verdict_text.licence_warning(verdict)
+    for text in (*verdict_text.contradictions(verdict), doubt, *verdict.warnings):
+        if text:
+            st.warning(plain(text), icon=":material/warning:")
     for step in verdict_text.next_steps(verdict):
         st.markdown(f"- {plain(step.text)}")
         if step.command:
@@ -46,23 +49,23 @@ def sentence(verdict: Verdict) -> None:
         _metric(
             "Latency",
             verdict_text.ms_text(pick.milliseconds),
-            f"Median for one image, {verdict.device or 'not measured'}",
+            f"Median per cropped face, without face detection, {verdict.device or 'not measured'}",
         )
         _metric(
             "Size",
             verdict_text.mb_text(pick.megabytes),
-            f"Weight files. Licence: {', '.join(pick.licences)}",
+            f"Weight files. Licence: {verdict_text.licence_text(pick)}",
         )
     st.caption(
-        "Accuracy and macro-recall are those of test, with 95% bootstrap intervals. The model was "
-        f"chosen on validation. {plain(verdict_text.transfer_note(verdict))}"
+        f"On test: accuracy {pick.accuracy.text}, macro-recall {pick.macro_recall.text}, with 95% "
+        "bootstrap intervals. The model was chosen on validation. "
+        f"{plain(' '.join((*verdict_text.notes(verdict), verdict_text.transfer_note(verdict))))}"
     )
 
 
-def links_and_downloads(benchmark: Benchmark, verdict: Verdict) -> None:
-    """Shows links that open the recommended model, and the downloads of the verdict."""
+def links(benchmark: Benchmark, verdict: Verdict) -> None:
+    """Shows links that open the recommended model."""
     pick = verdict.recommended
-    content = json.dumps(verdict_json(verdict), indent=2)
     query = {} if pick is None else {Key.RUN: pick.run_id}
     with st.container(horizontal=True):
         if pick is not None:
@@ -73,13 +76,25 @@ def links_and_downloads(benchmark: Benchmark, verdict: Verdict) -> None:
             _page_link("errors", errors, benchmark, query | {Key.WHERE: ""})
             _page_link("trust", "Its calibration and slices", benchmark, query)
             _page_link("compare", "Try it on a face", benchmark, query)
+
+
+def downloads(benchmark: Benchmark, verdict: Verdict, point: OperatingPoint | None) -> None:
+    """Shows the downloads of the verdict.
+
+    Args:
+        benchmark: The benchmark.
+        verdict: The verdict.
+        point: Operating point of the recommended model; None without one.
+    """
+    content = json.dumps(verdict_json(verdict, point), indent=2)
     with st.container(horizontal=True):
         download.button(
             "PDF",
-            cache.pdf(verdict, content),
+            cache.pdf(verdict, point, content),
             f"{benchmark.info.name}-verdict.pdf",
             icon=":material/picture_as_pdf:",
-            help="Two pages with the same numbers: `python -m training recommend --pdf`.",
+            help="Two pages with the same numbers, and the operating point if one is chosen: "
+            "`python -m training recommend --pdf`.",
         )
         download.button(
             "JSON",

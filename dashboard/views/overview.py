@@ -30,7 +30,8 @@ except FerscopeError as error:
     st.stop()
 with left:
     sections.sentence(verdict)
-    sections.links_and_downloads(benchmark, verdict)
+    sections.links(benchmark, verdict)
+    downloads = st.container()  # filled once the operating point is known
     with st.expander("How the model is chosen"):
         st.write(RULE)
 
@@ -41,9 +42,12 @@ if verdict.weaknesses is not None:
     st.subheader("Where it fails", anchor=False)
     sections.failures(benchmark, verdict)
 
+point = None
 if verdict.recommended is not None:
     st.subheader("Operating point", anchor=False)
-    operating_point.section(benchmark, verdict.recommended)
+    point = operating_point.section(benchmark, verdict.recommended)
+with downloads:
+    sections.downloads(benchmark, verdict, point)
 
 st.subheader("What the data cannot tell", anchor=False)
 sections.limits(verdict)

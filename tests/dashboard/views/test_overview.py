@@ -4,6 +4,7 @@ from html import unescape
 
 import pytest
 
+from dashboard.cache import verdict as cache
 from fer_core.evaluation import verdict_text
 from fer_core.evaluation.constraints import Constraints, ModelKind
 from fer_core.evaluation.error_costs import ErrorCosts
@@ -165,3 +166,38 @@ def test_a_limit_holds_with_confidence_unless_switched_off(open_page, toy):
     app.toggle(key="certain").set_value(False).run()
     assert "Thresholds for at most 30% errors on validation; new" in texts(app).replace("\\", "")
     assert not app.exception
+
+
+def test_a_precision_of_a_class_is_limited_and_is_in_the_downloads(open_page, toy, monkeypatch):
+    points = []
+    monkeypatch.setattr(cache, "pdf", lambda verdict, point, content: points.append(point) or b"")
+    app = open_page(
+        "overview", toy.artifacts, point="limit the precision of a class", precise="sad",
+        min_precision="50", certain="false",
+    )  # fmt: skip
+    assert not app.exception
+    assert app.selectbox(key="precise").value == "sad"
+    assert app.slider(key="min_precision").value == 50
+    shown = texts(app).replace("\\", "")
+    assert "a precision of sad of at least 50% on validation" in shown
+    assert "These limits do not choose the model" in shown
+    assert points[-1].limits.min_precision == {"sad": 0.5}
+    assert points[-1].class_texts[0] in shown
+    app.segmented_control(key="point").set_value("always predict").run()
+    assert points[-1] is None
+
+
+def test_the_cards_have_their_intervals_licence_and_kind_of_latency(
+    open_page, timed, artifacts_copy
+):
+    pick = read_verdict(timed).recommended
+    shown = texts(open_page("overview", artifacts_copy)).replace("\\", "")
+    assert f"accuracy {pick.accuracy.text}, macro-recall {pick.macro_recall.text}" in shown
+    assert "Licence of the recommended weights: Apache-2.0." in shown
+    assert "per cropped face, without face detection" in shown
+    assert "licence of the recommended weights is" not in shown
+    run = timed.run(pick.run_id)
+    unclear = run.info().model_copy(update={"init": "checkpoint", "init_source": "file x.pt"})
+    unclear.write(run.info_path)
+    app = open_page("overview", artifacts_copy)
+    assert any("licence of the recommended weights is unknown" in w.value for w in app.warning)
