@@ -4,9 +4,11 @@ A rerun, a closed tab or a restart of the dashboard does not stop them.
 """
 
 import os
+import re
 import shutil
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -19,10 +21,13 @@ from fer_core.files import atomic_path
 from fer_core.project import ROOT, artifacts_root, data_root, state_root
 from fer_core.records import TransferProgress
 
-UPLOAD = "upload.zip"
+UPLOADS = "uploads"
+_FORMER_UPLOAD = "upload.zip"
 _STARTING = 0
 _START_SECONDS = 180
 """Imports take seconds, on a busy machine longer."""
+_FORGOTTEN_SECONDS = 3600
+"""A transfer that has not begun by then was lost in a crash."""
 
 
 @dataclass(frozen=True)
@@ -32,10 +37,12 @@ class TransferJob:
     Attributes:
         name: Name of the set.
         options: Further options of `transfer`, such as `--cropped`.
+        labels: Content of a csv of labels; None without one.
     """
 
     name: str
     options: tuple[str, ...] = ()
+    labels: bytes | None = None
 
 
 def home(origin: BenchmarkDir, name: str) -> BenchmarkDir:
@@ -57,23 +64,20 @@ def start_upload(origin: BenchmarkDir, job: TransferJob, content: bytes) -> None
             written.
     """
     benchmark = _prepare(origin, job.name)
-    path = benchmark.cache_dir / UPLOAD
-    with atomic_path(path) as temporary:
-        temporary.write_bytes(content)
-    _start(origin, job, str(path), benchmark)
+    folder = _uploads(benchmark)
+    path = _save(folder / f"{job.name}.zip", content)
+    _start(origin, job, str(path), folder)
 
 
 def start_path(origin: BenchmarkDir, job: TransferJob, path: Path) -> None:
     """Starts the transfer of a folder or file on this machine; errors as `start_upload`."""
-    _start(origin, job, str(path), _prepare(origin, job.name))
+    _start(origin, job, str(path), _uploads(_prepare(origin, job.name)))
 
 
 def running(origin: BenchmarkDir) -> dict[str, TransferProgress]:
     """Returns the progress of transfers that run or failed, by the name of the set."""
-    state = state_root()
-    roots = [origin.root, *([] if state is None else [state / origin.name])]
     jobs: dict[str, TransferProgress] = {}
-    for root in roots:
+    for root in _roots(origin):
         for path in sorted((root / TRANSFERS).glob("*/cache/progress.json")):
             with suppress(ArtifactError):
                 progress = TransferProgress.read(path)
@@ -107,10 +111,77 @@ def remove(benchmark: BenchmarkDir) -> None:
         shutil.rmtree(pictures, ignore_errors=True)
 
 
-def tidy(benchmark: BenchmarkDir) -> None:
-    """Deletes the uploaded zip of a finished transfer; its faces are stored by then."""
-    if benchmark.info_path.is_file() and not benchmark.transfer_progress_path.is_file():
-        (benchmark.cache_dir / UPLOAD).unlink(missing_ok=True)
+def tidy(origin: BenchmarkDir) -> None:
+    """Deletes uploaded files of transfers that ended, such as while the dashboard did not run.
+
+    Of those that end while it runs, they are deleted at once.
+    """
+    for root in _roots(origin):
+        for path in (root / TRANSFERS).glob("*/cache/uploaded"):
+            benchmark = BenchmarkDir(path.parent.parent)
+            if not _may_read_uploads(benchmark):
+                _delete_uploads(benchmark)
+
+
+def shown_error(benchmark: BenchmarkDir, error: str) -> str:
+    """Returns why a transfer failed, in words of the page: no options, no paths of uploads."""
+    folder = re.escape(f"{benchmark.cache_dir / UPLOADS}{os.sep}")
+    text = re.sub(rf"{folder}\d+{re.escape(os.sep)}", "", error)
+    for option, widget in _WIDGETS.items():
+        text = text.replace(option, widget)
+    return f"{text} (Options with -- are those of the command.)" if "--" in text else text
+
+
+_WIDGETS = {
+    "pass --unlabelled": "tick 'Ignore labels'",
+    "also --group folder": "also 'Folders are persons'",
+    "with --group folder": "with 'Folders are persons'",
+    "--group folder": "'Folders are persons'",
+    "pass --cropped": "tick 'The pictures are cropped faces'",
+}
+
+
+def _may_read_uploads(benchmark: BenchmarkDir) -> bool:
+    """Whether the transfer to a set runs, or may be about to begin."""
+    try:
+        progress = TransferProgress.read(benchmark.transfer_progress_path)
+    except ArtifactError:
+        marker = benchmark.cache_dir / "uploaded"
+        age = time.time() - marker.stat().st_mtime if marker.is_file() else 0.0
+        return not benchmark.info_path.is_file() and age < _FORGOTTEN_SECONDS
+    if progress.error:
+        return False
+    if progress.process == _STARTING:
+        return time.time() - progress.updated < _FORGOTTEN_SECONDS
+    return _alive(progress)
+
+
+def _delete_uploads(benchmark: BenchmarkDir) -> None:
+    shutil.rmtree(benchmark.cache_dir / UPLOADS, ignore_errors=True)
+    (benchmark.cache_dir / _FORMER_UPLOAD).unlink(missing_ok=True)
+
+
+def _delete_after(process: "subprocess.Popen[bytes]", folder: Path) -> None:
+    """Deletes the uploaded files when the transfer ends, whether it failed or not."""
+    process.wait()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _uploads(benchmark: BenchmarkDir) -> Path:
+    """Returns a folder for the uploaded files of one start."""
+    return benchmark.cache_dir / UPLOADS / str(time.time_ns())
+
+
+def _save(path: Path, content: bytes) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(content)
+    return path
+
+
+def _roots(origin: BenchmarkDir) -> list[Path]:
+    state = state_root()
+    return [origin.root, *([] if state is None else [state / origin.name])]
 
 
 def _prepare(origin: BenchmarkDir, name: str) -> BenchmarkDir:
@@ -131,8 +202,11 @@ def _prepare(origin: BenchmarkDir, name: str) -> BenchmarkDir:
     return benchmark
 
 
-def _start(origin: BenchmarkDir, job: TransferJob, path: str, benchmark: BenchmarkDir) -> None:
-    command = transfer_command(origin, job, path)
+def _start(origin: BenchmarkDir, job: TransferJob, path: str, folder: Path) -> None:
+    benchmark, options = home(origin, job.name), job.options
+    if job.labels is not None:
+        options += ("--labels", str(_save(folder / "labels.csv", job.labels)))
+    command = transfer_command(origin, TransferJob(job.name, options), path)
     environment = {
         **os.environ,
         "FERSCOPE_ARTIFACTS": str(artifacts_root().resolve()),
@@ -146,10 +220,11 @@ def _start(origin: BenchmarkDir, job: TransferJob, path: str, benchmark: Benchma
         process=_STARTING,
     ).write(benchmark.transfer_progress_path)  # fmt: skip
     with (benchmark.cache_dir / "log.txt").open("wb") as log:
-        subprocess.Popen(  # noqa: S603 (our own command; names are checked)
+        process = subprocess.Popen(  # noqa: S603 (our own command; names are checked)
             command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, env=environment,
             start_new_session=True,
         )  # fmt: skip
+    threading.Thread(target=_delete_after, args=(process, folder), daemon=True).start()
 
 
 def transfer_command(origin: BenchmarkDir, job: TransferJob, path: str) -> Sequence[str]:

@@ -40,11 +40,11 @@ def set_picker(origin: Benchmark, picked: Benchmark) -> Benchmark | None:
         origin: The benchmark whose runs are transferred.
         picked: The benchmark of the sidebar; a transferred set is picked at first.
     """
+    transfer_jobs.tidy(origin.directory)
     readable: dict[str, Benchmark] = {}
     for directory in origin.directory.transfers():
         try:
             readable[directory.root.name] = benchmarks.benchmark(directory)
-            transfer_jobs.tidy(directory)
         except FerscopeError as error:
             st.warning(plain(f"{directory.root.name}: {error}"))
     if not readable:
@@ -104,24 +104,43 @@ def add_set(origin: Benchmark) -> None:
         proposed = _proposed(upload.name if upload else text)
         # the key follows the file: a widget keeps its first default
         name = left.text_input("Name", proposed, key=f"set-name-{proposed}", max_chars=60)
+        table = left.file_uploader(
+            "A table of labels (csv), if you have one", type="csv", key="set-labels",
+            help="A column of names or paths of the pictures, and a column of labels. A column "
+            "`person` keeps the pictures of a person together. Other pictures have no label.",
+        )  # fmt: skip
         with right:
-            cropped = st.checkbox(
-                "The pictures are cropped faces", key="set-cropped",
-                help="Skips face detection, and takes the middle square of each picture.",
-            )  # fmt: skip
-            unlabelled = st.checkbox(
-                "Ignore labels", key="set-unlabelled",
-                help="Otherwise folders named after emotions, or a csv, are labels.",
-            )  # fmt: skip
+            options = _options()
         ready = bool(name and (upload or text))
         if st.button("Start", icon=":material/play_arrow:", disabled=not ready, key="set-start"):
-            options = (*["--cropped"] * cropped, *["--unlabelled"] * unlabelled)
-            _start(origin.directory, TransferJob(name, tuple(options)),
-                   upload.getvalue() if upload else None, (root, text))  # fmt: skip
+            job = TransferJob(name, options, table.getvalue() if table else None)
+            _start(origin.directory, job, upload.getvalue() if upload else None, (root, text))
         st.caption(
-            "The zip is deleted once its faces are found. The faces stay on this machine, for "
-            "everybody who uses this dashboard, until the set is deleted here."
+            "The zip and the table are deleted when the transfer ends, also if it fails. The faces "
+            "stay on this machine, for everybody who uses this dashboard, until the set is deleted "
+            "here."
         )
+
+
+def _options() -> tuple[str, ...]:
+    """Shows how the pictures are read, and returns the options of the command."""
+    cropped = st.checkbox(
+        "The pictures are cropped faces", key="set-cropped",
+        help="Skips face detection, and takes the middle square of each picture.",
+    )  # fmt: skip
+    unlabelled = st.checkbox(
+        "Ignore labels", key="set-unlabelled",
+        help="Otherwise folders named after emotions, or a csv in the zip, are labels.",
+    )  # fmt: skip
+    persons = st.checkbox(
+        "Folders are persons", key="set-persons",
+        help="For pictures without labels, or with a table of labels. Folders such as P01 or "
+        "subject-3 are recognised without it.",
+    )  # fmt: skip
+    return (
+        *["--cropped"] * cropped, *["--unlabelled"] * unlabelled,
+        *["--group", "folder"] * persons,
+    )  # fmt: skip
 
 
 def _start(
@@ -172,8 +191,9 @@ def _duration(seconds: float) -> str:
 
 
 def _failed(origin: BenchmarkDir, name: str, job: TransferProgress) -> None:
-    st.error(plain(f"{name}: {job.error}"), icon=":material/error:")
     benchmark = origin.transfer(name)
+    error = transfer_jobs.shown_error(benchmark, job.error)
+    st.error(plain(f"{name}: {error}"), icon=":material/error:")
     if transfer_jobs.is_uploaded(benchmark) and st.button(
         "Delete", icon=":material/delete:", key=f"failed-{name}"
     ):

@@ -3,6 +3,9 @@
 import json
 import os
 import sys
+import threading
+import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -121,18 +124,17 @@ def test_an_upload_is_kept_and_its_command_started(tmp_path, monkeypatch):
     toy = toy_benchmark(tmp_path)
     monkeypatch.setenv("FERSCOPE_ARTIFACTS", str(toy.artifacts))
     monkeypatch.setenv("FERSCOPE_STATE", str(tmp_path / "state"))
-    started = []
-    monkeypatch.setattr(
-        transfer_jobs.subprocess, "Popen", lambda command, **_: started.append(command)
-    )
-    job = transfer_jobs.TransferJob("photos", ("--cropped",))
+    started = started_transfers(monkeypatch, ends=threading.Event())
+    job = transfer_jobs.TransferJob("photos", ("--cropped",), b"image,label")
     transfer_jobs.start_upload(toy.benchmark, job, b"PK\x03\x04")
     home = tmp_path / "state" / "toy" / "transfers" / "photos"
-    upload = home / "cache" / "upload.zip"
+    (upload,) = (home / "cache").rglob("photos.zip")
     assert upload.read_bytes() == b"PK\x03\x04"
+    table = upload.with_name("labels.csv")
+    assert table.read_bytes() == b"image,label"
     assert started == [
         (sys.executable, "-m", "training", "transfer", "toy", str(upload), "--name", "photos",
-         "--cropped")
+         "--cropped", "--labels", str(table))
     ]  # fmt: skip
     assert json.loads((home / "cache" / "progress.json").read_text())["stage"] == "starting"
     with pytest.raises(ArtifactError, match="Another transfer is running"):
@@ -141,6 +143,93 @@ def test_an_upload_is_kept_and_its_command_started(tmp_path, monkeypatch):
     assert benchmark.root == home
     transfer_jobs.remove(benchmark)
     assert not home.exists()
+
+
+def started_transfers(monkeypatch, ends: threading.Event) -> list[tuple[str, ...]]:
+    """Starts no process; returns the commands, which end when the event is set."""
+    started = []
+
+    class Process:
+        def __init__(self, command, **_):
+            started.append(command)
+
+        def wait(self):
+            ends.wait()
+
+    monkeypatch.setattr(transfer_jobs.subprocess, "Popen", Process)
+    return started
+
+
+def test_uploads_are_deleted_when_the_transfer_ends_even_if_it_failed(tmp_path, monkeypatch):
+    toy = toy_benchmark(tmp_path)
+    ends = threading.Event()
+    started_transfers(monkeypatch, ends)
+    job = transfer_jobs.TransferJob("photos", (), b"image,label")
+    transfer_jobs.start_upload(toy.benchmark, job, b"PK")
+    cache = toy.benchmark.transfer("photos").cache_dir
+    transfer_jobs.tidy(toy.benchmark)
+    assert list(cache.rglob("photos.zip"))
+    ends.set()
+    for _ in range(500):
+        if not list(cache.rglob("*.zip")) and not list(cache.rglob("labels.csv")):
+            break
+        time.sleep(0.01)
+    assert not [*cache.rglob("*.zip"), *cache.rglob("*.csv")]
+
+
+@pytest.mark.parametrize("name", ["uploads/1/photos.zip", "upload.zip"])
+def test_uploads_that_a_crash_left_are_deleted_when_the_page_opens(open_page, tmp_path, name):
+    toy = toy_benchmark(tmp_path)
+    benchmark = toy.benchmark.transfer("photos")
+    left = benchmark.cache_dir / name
+    left.parent.mkdir(parents=True)
+    for path in (left, benchmark.cache_dir / "uploaded"):
+        path.write_bytes(b"PK")
+    failed(benchmark, "")
+    open_page("your_faces", toy.artifacts)
+    assert not left.exists()
+
+
+def failed(benchmark, error: str) -> None:
+    TransferProgress(
+        stage="failed", done=0, total=0, share=0, seconds_left=None, updated=0,
+        process=2**22 + 1, error=error,
+    ).write(benchmark.transfer_progress_path)  # fmt: skip
+
+
+def test_errors_on_the_page_name_its_widgets_and_no_path_of_the_upload(open_page, tmp_path):
+    toy = toy_benchmark(tmp_path)
+    benchmark = toy.benchmark.transfer("photos")
+    upload = benchmark.cache_dir / "uploads" / "123" / "photos.zip"
+    failed(
+        benchmark, f"None of the classes of {upload} is an emotion. If the pictures have no "
+        "labels, pass --unlabelled; if the folders are persons, also --group folder."
+    )  # fmt: skip
+    app = open_page("your_faces", toy.artifacts)
+    text = app.error[0].value.replace("\\", "")
+    assert "classes of photos.zip is" in text
+    assert "tick 'Ignore labels'; if the folders are persons, also 'Folders are persons'." in text
+    assert "--" not in text
+
+
+def test_a_set_can_be_added_with_a_table_and_folders_of_persons(open_page, tmp_path, monkeypatch):
+    toy = toy_benchmark(tmp_path)
+    (tmp_path / "mine").mkdir()
+    jobs = []
+    monkeypatch.setattr(
+        transfer_jobs, "start_path", lambda origin, job, path: jobs.append((job, path))
+    )
+    monkeypatch.setattr("dashboard.sections.your_faces.pictures_root", lambda: Path(tmp_path))
+    app = open_page("your_faces", toy.artifacts)
+    app.text_input(key="set-path").input("mine").run()
+    assert [item.label for item in app.get("file_uploader")] == [
+        "A zip with pictures", "A table of labels (csv), if you have one"
+    ]  # fmt: skip
+    app.checkbox(key="set-persons").check()
+    app.button(key="set-start").click().run()
+    ((job, path),) = jobs
+    assert job.options == ("--group", "folder")
+    assert path == tmp_path / "mine"
 
 
 def test_sets_of_the_command_line_are_not_deleted_on_the_page(sets):
