@@ -136,8 +136,11 @@ def _conversion(
         for name, tensor in converted.items()
         if name in before and before[name].shape != tensor.shape
     }
+    shapes = {tensor.shape for tensor in before.values()}  # those of tensors that were renamed
     resampled = [
-        text for name, text in reshaped.items() if before[name].ndim == converted[name].ndim
+        text
+        for name, text in reshaped.items()
+        if before[name].ndim == converted[name].ndim and converted[name].shape not in shapes
     ]
     if image_size is None and resampled:
         raise WeightsError(

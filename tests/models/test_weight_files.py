@@ -1,14 +1,16 @@
 """Files of weights are read by their content, and never at an input size of another training."""
 
+from dataclasses import replace
+
 import pytest
 import timm
 import torch
 from safetensors.torch import save_file
 
 from fer_core.errors import WeightsError
-from fer_core.models import build_model
+from fer_core.models import build_model, spec_of
 from fer_core.models.published import InputOptions
-from fer_core.models.weight_files import read_weights_file
+from fer_core.models.weight_files import fit_weights, read_weights_file
 
 LABELS = ("sad", "happy", "angry")
 VIT = "timm:test_vit"
@@ -71,6 +73,15 @@ def test_another_input_size_is_only_converted_to_if_it_is_asked_for(vit, tmp_pat
     larger.load_state_dict(dict(published.tensors))
     images = torch.rand(2, 3, 160, 160)
     torch.testing.assert_close(logits(published, images), larger(images))
+
+
+def test_names_of_a_former_version_are_no_other_input_size():
+    model = torch.nn.Sequential(torch.nn.Linear(2, 4), torch.nn.Linear(4, 2))
+    state = model.state_dict()
+    former = {f"{int(name[0]) + 1}{name[1:]}": tensor for name, tensor in state.items()}
+    spec = replace(spec_of("resnet34"), adapt=lambda _state, _model: state)
+    fitted = fit_weights(former, model, spec, "net.pth", None)
+    assert all(torch.equal(fitted.tensors[name], tensor) for name, tensor in state.items())
 
 
 def test_a_pointer_of_git_lfs_is_named(tmp_path):
