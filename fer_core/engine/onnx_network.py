@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import softmax
 
 from fer_core.data.imaging import SampleFormat
 from fer_core.data.preprocessing import Preprocessing
@@ -209,9 +210,7 @@ class OnnxNetwork:
             batch = images[rows[start : start + batch_size]]
             parts.append(self._logits(self.preprocessing.array(np.asarray(batch)), batch_size))
         logits = np.concatenate(parts).astype(np.float64)
-        shares = np.exp(logits - logits.max(axis=1, keepdims=True))
-        result: NDArray[np.float64] = shares / shares.sum(axis=1, keepdims=True)
-        return result
+        return np.asarray(softmax(logits, axis=1))
 
 
 def read_onnx(

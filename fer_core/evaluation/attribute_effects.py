@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_core.evaluation.intervals import interval_of_means
+from fer_core.evaluation.intervals import interval_of_means, resampled_counts
 from fer_core.evaluation.probes import ProbePredictions
 from fer_core.evaluation.report import Estimate
 from fer_core.evaluation.significance import LEVEL, holm
@@ -147,9 +147,7 @@ def drawn_accuracy(predictions: ProbePredictions, *, seed: int = 0) -> DrawnAccu
     np.add.at(shown, cells, 1)
     np.add.at(right, cells, base.predicted[known] == truth)
     recalls = right.sum(axis=0) / shown.sum(axis=0)
-    draws = np.random.default_rng(seed).multinomial(
-        len(persons), np.full(len(persons), 1 / len(persons)), size=1000
-    )
+    draws = resampled_counts(np.ones(len(persons), dtype=np.int64), 1000, seed)
     with np.errstate(invalid="ignore"):  # a draw may have no face of an expression
         drawn = np.nanmean((draws @ right) / (draws @ shown), axis=1)
     return DrawnAccuracy(

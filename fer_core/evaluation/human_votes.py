@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from fer_core.artifacts import VOTE_PREFIX
 from fer_core.evaluation.columns import chunks
 from fer_core.evaluation.intervals import wilson
-from fer_core.evaluation.metrics import Indices, Probabilities, Stored
+from fer_core.evaluation.metrics import Indices, Stored
 from fer_core.evaluation.predictions import SplitPredictions
 from fer_core.evaluation.sample_rows import sample_rows
 from fer_core.labels import LabelSet
@@ -207,7 +207,7 @@ def vote_metrics(predictions: SplitPredictions, votes: Votes) -> VoteMetrics:
 
 
 def _compared(stored: Stored, votes: Sequence[ClassShares]) -> tuple[float, Stored]:
-    """Returns the summed cross entropy, and `vote_distance` of each image, shape (N,).
+    """Returns the summed cross entropy, and each image's Jensen-Shannon distance of base 2.
 
     Logarithms are taken only of classes with votes, a few of each image: a class of probability p
     without votes adds p log(p / (p / 2)) = p log 2 to the divergence. All is computed in the
@@ -231,22 +231,6 @@ def _compared(stored: Stored, votes: Sequence[ClassShares]) -> tuple[float, Stor
             first += shares.scaled_information[part].astype(stored.dtype)
             divergence[rows] += first
     return cross_entropy, np.sqrt(np.maximum(divergence, 0) / (2 * _LOG_2))
-
-
-def vote_distance(first: Probabilities, second: Probabilities) -> NDArray[np.float64]:
-    """Returns the Jensen-Shannon distance of each pair of rows, base 2; shape (N,)."""
-    middle = _logarithm((first + second) / 2)
-    divergence = (first * (_logarithm(first) - middle)).sum(axis=1)
-    divergence += (second * (_logarithm(second) - middle)).sum(axis=1)
-    # equal rows can round to a negative number
-    distance: NDArray[np.float64] = np.sqrt(np.maximum(divergence, 0) / (2 * np.log(2)))
-    return distance
-
-
-def _logarithm(shares: Probabilities) -> NDArray[np.float64]:
-    """Returns natural logarithms, 0 for shares of 0."""
-    logarithms: NDArray[np.float64] = np.log(np.where(shares > 0, shares, 1))
-    return logarithms
 
 
 def accuracy_by_agreement(right: NDArray[np.bool_], votes: Votes) -> pd.DataFrame:

@@ -88,9 +88,7 @@ def interval_of_means(
         Means, lower and upper ends, each of shape (...).
     """
     units = len(values)
-    counts = np.random.default_rng(seed).multinomial(
-        units, np.full(units, 1 / units), size=resamples
-    )
+    counts = resampled_counts(np.ones(units, dtype=np.int64), resamples, seed)
     flat = values.reshape(units, -1)
     tail = (1 - CONFIDENCE_LEVEL) / 2 * 100
     ends = np.percentile(counts @ flat / units, [tail, 100 - tail], axis=0)

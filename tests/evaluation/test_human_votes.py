@@ -12,7 +12,6 @@ from fer_core.evaluation.human_votes import (
     Votes,
     accuracy_by_agreement,
     human_agreement,
-    vote_distance,
     vote_metrics,
 )
 from tests.support.constructed import make_scores
@@ -67,21 +66,6 @@ def test_without_errors_there_is_no_share_of_supported_errors():
     assert np.isnan(
         vote_metrics(scores, Votes.of(SAMPLES, scores.ids, scores.labels)).supported_errors
     )
-
-
-def test_vote_distance_is_zero_for_equal_and_one_for_disjoint_votes():
-    first, second = np.array([[1.0, 0.0], [0.3, 0.7]]), np.array([[0.0, 1.0], [0.3, 0.7]])
-    np.testing.assert_allclose(vote_distance(first, second), [1, 0], atol=1e-7)
-
-
-def test_vote_distance_agrees_with_scipy():
-    random = np.random.default_rng(0)
-    first, second = random.dirichlet(np.full(7, 0.3), size=(2, 500))
-    first[:50, 0] = 0.0  # a share of 0 on one side
-    first /= first.sum(axis=1, keepdims=True)
-    expected = jensenshannon(first, second, base=2, axis=1)
-    np.testing.assert_allclose(vote_distance(first, second), expected, rtol=1e-12)
-    assert not len(vote_distance(np.zeros((0, 7)), np.zeros((0, 7))))
 
 
 def test_the_metrics_are_means_over_the_images_with_votes_of_all_classes():

@@ -10,6 +10,7 @@ have nearly the same accuracy, so a difference that lies in few images is found 
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.special import softmax
 
 from fer_core.evaluation.few_labels.pool import (
     Floats,
@@ -126,7 +127,7 @@ def _fit(
     features, logs = pool.features(rows), _log_consensus(pool, rows)
     observed = np.einsum("mk,mkf->f", labelled.shares[labelled.clear], features)
     for _ in range(_STEPS):  # Newton's method; the log posterior is concave
-        probabilities = _softmax(logs + features @ weights)
+        probabilities = softmax(logs + features @ weights, axis=-1)
         gradient = observed - np.einsum("mk,mkf->f", probabilities, features) - precision * weights
         curvature = summed_covariance(features, probabilities) + np.diag(precision)
         step = np.linalg.solve(curvature, gradient)
@@ -138,8 +139,3 @@ def _fit(
 
 def _log_consensus(pool: LabelPool, rows: Rows) -> Floats:
     return np.log(np.maximum(pool.consensus[rows].astype(np.float64), _SMALLEST))
-
-
-def _softmax(logits: Floats) -> Floats:
-    raised = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    return np.asarray(raised / raised.sum(axis=-1, keepdims=True))

@@ -12,7 +12,7 @@ from fer_core.errors import DataError
 from fer_core.evaluation.calibration import fit_temperature
 from fer_core.evaluation.few_labels.accuracy import estimate_shares, lure_weights
 from fer_core.evaluation.few_labels.pool import Floats, Labelled
-from fer_core.evaluation.intervals import CONFIDENCE_LEVEL, interval
+from fer_core.evaluation.intervals import CONFIDENCE_LEVEL, interval, resampled_counts
 from fer_core.evaluation.predictions import SplitPredictions
 from fer_core.evaluation.report import Estimate
 
@@ -205,7 +205,6 @@ def _gain(known: _Known, start: _Start, fitted: Fitted) -> Estimate:
 
 def _temperature(known: _Known, value: float, shift: Floats) -> Estimate:
     weighted = known.weights[:, None] * known.losses(shift, TEMPERATURES)
-    shares = np.full(len(known), 1 / len(known))
-    counts = np.random.default_rng(0).multinomial(len(known), shares, size=_RESAMPLES)
+    counts = resampled_counts(np.ones(len(known), dtype=np.int64), _RESAMPLES)
     low, high = interval(TEMPERATURES[(counts @ weighted).argmin(axis=1)])
     return Estimate(value=value, low=min(low, value), high=max(high, value))
