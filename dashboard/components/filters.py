@@ -17,9 +17,8 @@ from dashboard.state import BIND, Key
 from fer_core.errors import FerscopeError
 from fer_core.evaluation import slices
 from fer_core.evaluation.comparable import why_unranked
-from fer_core.evaluation.scope import SECOND_LABEL, VALIDATION, SampleSet, Scope
+from fer_core.evaluation.scope import EVAL_SET_TITLES, SECOND_LABEL, VALIDATION, SampleSet, Scope
 from fer_core.evaluation.subsets import presets
-from fer_core.figures.html_report import EVAL_SET_TITLES
 
 CUSTOM = "Custom"
 ALL_IMAGES = "All images"

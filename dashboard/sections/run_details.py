@@ -17,7 +17,7 @@ from dashboard.state import Key
 from fer_core.artifacts import RunDir
 from fer_core.evaluation.comparable import why_unranked
 from fer_core.evaluation.leaderboard import Entry
-from fer_core.evaluation.leaderboard_columns import COLUMNS, Column, Group, Kind
+from fer_core.evaluation.leaderboard_columns import COLUMNS, Group
 from fer_core.evaluation.scope import Scope
 from fer_core.figures import charts, tables
 from fer_core.figures.confusion import ANY, most_confused
@@ -85,7 +85,7 @@ def metrics(benchmark: Benchmark, board: Board, entry: Entry) -> None:
     left, right = st.columns(2, gap="large")
     with left:
         rows = [
-            {"topic": str(group), "metric": column.label, "value": _text(column, value)}
+            {"topic": str(group), "metric": column.label, "value": column.text(value)}
             for group in Group
             for slug, column in COLUMNS.items()
             if column.group is group and (value := entry.values.get(slug)) is not None
@@ -122,12 +122,6 @@ def metrics(benchmark: Benchmark, board: Board, entry: Entry) -> None:
             dict.fromkeys(("recall", "precision", "F1"), share),
         )
         st.caption(opening_table.HINT)
-
-
-def _text(column: Column, value: float) -> str:
-    if column.kind is Kind.SHARE:
-        return f"{value:.1%}"
-    return f"{value:.3f}" if column.kind is Kind.NUMBER else f"{value:,.1f}"
 
 
 def confusions(benchmark: Benchmark, board: Board, entry: Entry) -> None:

@@ -18,6 +18,8 @@ from fer_core.evaluation.selective import RiskCoverage, risk_coverage
 COVERAGE_RISK = 0.05
 """Selective risk of the coverage column: 95% of the predictions are right."""
 
+_MISSING = "–"  # noqa: RUF001 (the dash that tables use for a missing value)
+
 
 class Kind(StrEnum):
     """Number format of a column."""
@@ -57,6 +59,16 @@ class Column:
     kind: Kind
     higher_is_better: bool
     help: str
+
+    def text(self, value: float | None) -> str:
+        """Returns a value as text; a dash if it is missing."""
+        if value is None or np.isnan(value):
+            return _MISSING
+        if self.kind is Kind.SHARE:
+            return f"{value:.1%}"
+        if self.kind is Kind.COUNT:
+            return f"{value:,.0f}"
+        return f"{value:.3f}" if abs(value) < 10 else f"{value:,.1f}"
 
 
 _ALL = (

@@ -1,7 +1,7 @@
 """Samples and classes of an evaluation."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -20,6 +20,14 @@ TEST, LEAK_FREE, VALIDATION, SECOND_LABEL = (
 )
 EVAL_SETS = (TEST, LEAK_FREE, VALIDATION, SECOND_LABEL)
 """Evaluation sets; `SECOND_LABEL` is the test images with their second annotation."""
+
+EVAL_SET_TITLES: Mapping[str, str] = {
+    TEST: "Test",
+    LEAK_FREE: "Test, leak-free",
+    VALIDATION: "Validation",
+    SECOND_LABEL: "Test, second labels",
+}
+"""Titles of the evaluation sets."""
 
 
 @dataclass(frozen=True)

@@ -4,14 +4,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from html import escape
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
 
 from fer_core.evaluation.comparable import why_unranked
 from fer_core.evaluation.leaderboard import BenchmarkResults, Entry
-from fer_core.evaluation.leaderboard_columns import COLUMNS, Group, Kind, label_of
+from fer_core.evaluation.leaderboard_columns import COLUMNS, Group, label_of
+from fer_core.evaluation.scope import EVAL_SET_TITLES
 from fer_core.evaluation.significance import p_text
 from fer_core.evaluation.verdict import Verdict
 from fer_core.figures import charts, tables, trust
@@ -87,17 +87,6 @@ _TEMPLATE = go.layout.Template(
 )
 """Defaults of the report's charts; plotly's own axes are white."""
 
-EVAL_SET_TITLES: Mapping[str, str] = {
-    "test": "Test",
-    "test_leak_free": "Test, leak-free",
-    "validation": "Validation",
-    "test_second_label": "Test, second labels",
-}
-"""Titles of the evaluation sets."""
-
-_MISSING = "–"  # noqa: RUF001 (the dash that tables use for a missing value)
-
-
 Slices = Mapping[str, Sequence[str]]
 """Sample ids by the name of a saved slice."""
 
@@ -140,18 +129,6 @@ def render_report(
         f"<script>{get_plotlyjs()}</script></head>\n<body>\n<h1>{escape(title)}</h1>\n"
         f"{body}\n<script>{_SCRIPT}</script></body></html>\n"
     )
-
-
-def format_value(slug: str, value: float | None) -> str:
-    """Returns a column's value as text; a dash if it is missing."""
-    if value is None or np.isnan(value):
-        return _MISSING
-    kind = COLUMNS[slug].kind
-    if kind is Kind.SHARE:
-        return f"{value:.1%}"
-    if kind is Kind.COUNT:
-        return f"{value:,.0f}"
-    return f"{value:.3f}" if abs(value) < 10 else f"{value:,.1f}"
 
 
 def _sections(results: BenchmarkResults, slices: Slices) -> Iterator[str]:
@@ -214,7 +191,7 @@ def _leaderboard(results: BenchmarkResults) -> Iterator[str]:
             continue
         table = tables.leaderboard_table(entries, slugs, intervals=("accuracy",))
         for slug in slugs:
-            table[slug] = [format_value(slug, value) for value in table[slug]]
+            table[slug] = [COLUMNS[slug].text(value) for value in table[slug]]
         if group is Group.QUALITY:
             tiers = [results.tiers.get(entry.run_id, "not ranked") for entry in entries]
             table.insert(1, "tier", tiers)
@@ -241,7 +218,7 @@ def _saved_slices(results: BenchmarkResults, slices: Slices) -> Iterator[str]:
         return
     titles = [entry.title for entry in results.entries]
     for name in table.columns[::2]:
-        table[name] = [format_value("accuracy", value) for value in table[name]]
+        table[name] = [COLUMNS["accuracy"].text(value) for value in table[name]]
     table.insert(0, "model", titles)
     yield "<h2>Saved slices</h2>"
     yield _table(table.rename(columns=lambda name: name.replace(" interval", ", 95% (%)")))
@@ -321,7 +298,7 @@ def _robustness(
     yield _figure(trust.corruption_curves(curves, titles, colours))
     yield _note("Mean accuracy over all corruptions, by severity.")
     table = tables.corruption_table(entries, titles)
-    shares = table.map(lambda share: _MISSING if np.isnan(share) else f"{share:.1%}")
+    shares = table.map(COLUMNS["accuracy"].text)
     shares.index = shares.index.map(escape)
     yield _table(shares.rename_axis("corruption").reset_index(), escaped=True)
 

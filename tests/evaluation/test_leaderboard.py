@@ -164,3 +164,11 @@ def test_columns_of_a_runs_tables_are_filled(benchmark_copy):
     assert leak_free.values["standardised_accuracy"] == pytest.approx(
         (recalls * counts).sum() / counts.sum()
     )
+
+
+def test_values_are_formatted_by_kind():
+    assert COLUMNS["accuracy"].text(0.8613) == "86.1%"
+    assert COLUMNS["log_loss"].text(0.39412) == "0.394"
+    assert COLUMNS["throughput_32"].text(1234.5) == "1,234"
+    assert COLUMNS["weights_mb"].text(123.44) == "123.4"
+    assert COLUMNS["mce"].text(None) == COLUMNS["mce"].text(float("nan")) == "–"  # noqa: RUF001

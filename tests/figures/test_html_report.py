@@ -11,7 +11,7 @@ from fer_core.evaluation.efficiency import Efficiency, Latency
 from fer_core.evaluation.leaderboard import read_results
 from fer_core.evaluation.verdict import read_verdict
 from fer_core.figures import html_report
-from fer_core.figures.html_report import format_value, render_report, write_report
+from fer_core.figures.html_report import render_report, write_report
 from tests.support.constructed import robustness_table
 
 
@@ -77,14 +77,6 @@ def test_the_report_begins_with_the_verdict_and_ends_with_the_protocol(measured_
 def test_a_report_without_runs_says_so(benchmark_copy):
     shutil.rmtree(benchmark_copy.root / "runs")
     assert "There are no runs to report" in render_report(read_results(benchmark_copy))
-
-
-def test_values_are_formatted_by_kind():
-    assert format_value("accuracy", 0.8613) == "86.1%"
-    assert format_value("log_loss", 0.39412) == "0.394"
-    assert format_value("throughput_32", 1234.5) == "1,234"
-    assert format_value("weights_mb", 123.44) == "123.4"
-    assert format_value("mce", None) == format_value("mce", float("nan")) == "–"  # noqa: RUF001
 
 
 def test_only_long_words_of_a_printed_table_break():
