@@ -258,3 +258,11 @@ def test_the_interval_includes_the_spread_of_confidence_within_a_bin():
     assert (result.value, result.low, result.high) == pytest.approx(
         (0.5, 0.5 - half, 0.5 + half), abs=0.15 * half
     )
+
+
+def test_the_interval_of_the_ece_is_reflected_at_its_value():
+    """Of 100 predictions with confidence 1 three are wrong: resamples have 0 to 7 errors."""
+    right = np.arange(100) >= 3
+    result = calibration.ece_with_interval(np.ones(100), right)
+    # P(no error) = .97^100 = .048, so the percentiles start at 0, and 2 * .03 - 0 is the upper end
+    assert (result.value, result.low, result.high) == pytest.approx((0.03, 0.0, 0.06))

@@ -42,6 +42,14 @@ def test_a_class_without_other_images_shows_nothing():
     assert error_elsewhere(with_part, TOTALS).tolist() == [0.0]
 
 
+def test_the_rate_elsewhere_is_of_classes_that_have_other_images():
+    totals = np.array([[100, 50], [100, 24]])
+    # of class 1 80 others are left, 20 of them wrong; of class 0 none
+    assert error_elsewhere(np.array([[[100, 50], [20, 4]]]), totals).tolist() == [0.25]
+    # without another image of its classes: all others
+    assert error_elsewhere(np.array([[[100, 50], [0, 0]]]), totals).tolist() == [0.24]
+
+
 def test_a_class_without_images_changes_nothing():
     subset, totals = np.array([[[40, 12], [0, 0]]]), np.array([[100, 17], [0, 0]])
     assert mantel_haenszel(subset, totals) == mantel_haenszel(subset[:, :1], totals[:1])

@@ -129,6 +129,7 @@ def test_circular_references_end():
     assert {(edge.link) for edge in lineage.edges} == {Link.INIT, Link.TEACHER}
     assert lineage.cycles == (("a", "b"),)
     assert lineage.vanished == ()
+    assert not lineage.is_repeatable
 
 
 def test_the_lineage_follows_runs_of_other_benchmarks():

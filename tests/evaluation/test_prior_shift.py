@@ -145,6 +145,9 @@ def test_a_required_macro_recall_costs_accuracy():
     truth = np.array([0, 0, 0, 1])
     assert choose_prior_shift(probabilities, truth, FREQUENT) == 0.2  # 3/4, macro-recall 1/2
     assert choose_prior_shift(probabilities, truth, FREQUENT, 0.6) == 0.0  # 2/4, macro-recall 2/3
+    # the required one is enough; without a strength that reaches it the highest one counts
+    assert choose_prior_shift(probabilities, truth, FREQUENT, 0.5) == 0.2
+    assert choose_prior_shift(probabilities, truth, FREQUENT, 0.9) == 0.0
 
 
 def test_curves_start_at_the_runs_own_shift():

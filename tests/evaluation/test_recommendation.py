@@ -8,7 +8,13 @@ from hypothesis import strategies as st
 from fer_core.errors import DataError
 from fer_core.evaluation.constraints import Constraints, ModelKind, violations
 from fer_core.evaluation.error_costs import ErrorCosts
-from fer_core.evaluation.recommendation import AssessmentStatus, fastest, recommend
+from fer_core.evaluation.recommendation import (
+    AssessmentStatus,
+    RecallCheck,
+    fastest,
+    recommend,
+)
+from fer_core.evaluation.report import Estimate
 from tests.support.candidates import candidate, with_errors
 
 TRUTH = [0, 1, 2] * 20  # 60 samples
@@ -93,6 +99,42 @@ def test_a_run_that_is_significantly_better_on_test_contradicts_the_choice():
     assert against.run_id == "other"
     assert against.test_p == pytest.approx(2 / 2**12)
     assert against.difference.value == pytest.approx(-12 / 60)
+
+
+def test_a_run_that_is_significantly_worse_on_test_contradicts_nothing():
+    pick = run("pick", [], test=[], milliseconds=1.0)
+    other = run("other", [0], test=range(12), milliseconds=9.0)
+    result = recommend([pick, other], Constraints(), EQUAL)
+    (assessment,) = result.others
+    assert assessment.test_p == pytest.approx(2 / 2**12)
+    assert not assessment.better_on_test
+    assert result.contradictions == ()
+
+
+def test_runs_outside_the_constraints_are_not_compared():
+    pick = run("pick", [], test=range(12), milliseconds=1.0)
+    other = run("other", [0], test=[], milliseconds=9.0)
+    large = run("large", [], test=[], megabytes=99.0)
+    result = recommend([pick, other, large], Constraints.of(max_mb=20), EQUAL)
+    by_id = {item.run_id: item for item in result.assessments}
+    assert by_id["other"].test_p == pytest.approx(2 / 2**12)  # of one comparison
+    assert (by_id["large"].difference, by_id["large"].test_p) == (None, None)
+
+
+def test_runs_of_equal_status_are_in_the_order_of_their_costs_on_test():
+    pick = run("pick", [], milliseconds=1.0)
+    others = [
+        run("a", [0], test=range(3), milliseconds=9.0),
+        run("b", [0, 1], test=[0], milliseconds=9.0),
+    ]
+    result = recommend([*others, pick], Constraints(), EQUAL)
+    assert [item.run_id for item in result.assessments] == ["pick", "b", "a"]
+
+
+def test_a_recall_at_its_limit_holds():
+    estimate = Estimate(value=0.75, low=0.5, high=0.9)
+    assert RecallCheck("angry", 0.75, estimate, estimate).holds_on_test
+    assert not RecallCheck("angry", 0.76, estimate, estimate).holds_on_test
 
 
 def test_a_recall_that_fails_on_test_is_reported():

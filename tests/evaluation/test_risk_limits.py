@@ -66,6 +66,16 @@ def test_limits_that_exclude_each_other_are_an_error():
         choose_thresholds(answers(rows), limits)
 
 
+def test_certain_limits_that_exclude_each_other_are_an_error():
+    # the error rate needs a threshold above 70%, which leaves no happy one to be certain of
+    rows = many(60, 0, 0.95) + many(0, 40, 0.7) + [(1, 1, 0.6)] * 60
+    assert choose_thresholds(answers(rows), RiskLimits(max_risk=0.1))["happy"] == 0.71
+    own = RiskLimits(min_precision={"happy": 0.9})
+    assert choose_thresholds(answers(rows), own) == {"angry": 0.0, "happy": 0.0}
+    with pytest.raises(DataError, match="precision of happy cannot be limited together"):
+        choose_thresholds(answers(rows), RiskLimits(max_risk=0.1, min_precision={"happy": 0.9}))
+
+
 def test_a_limit_that_no_threshold_keeps_on_validation_is_an_error():
     wrong = answers([(0, 1, 0.9)])
     with pytest.raises(DataError, match=r"the lowest error rate is 100\.0%"):

@@ -8,11 +8,13 @@ import pandas as pd
 import pytest
 from scipy import stats
 
+from fer_core.artifacts import write_table
 from fer_core.evaluation import shift_build
 from fer_core.evaluation.accuracy_estimates import Estimator
+from fer_core.evaluation.calibration import fit_temperature, scale_predictions
 from fer_core.evaluation.estimate_trust import margin_of
 from fer_core.evaluation.metrics import ece
-from fer_core.evaluation.predictions import SplitPredictions
+from fer_core.evaluation.predictions import Predictions, SplitPredictions, read_predictions
 from fer_core.evaluation.shift import ClassShare, OrderOfRuns, ShiftReport
 from fer_core.evaluation.shift_build import (
     TransferredRun,
@@ -24,6 +26,8 @@ from fer_core.evaluation.shift_build import (
 from fer_core.figures.transfers import class_shares
 from fer_core.labels import LabelSet
 from tests.support.builders import toy_benchmark
+from tests.support.constructed import make_scores
+from tests.support.run_infos import run_info
 from tests.support.transfers import toy_transfer
 
 LABELS = LabelSet.of(["happy", "sad"])
@@ -121,6 +125,84 @@ def test_a_labelled_set_has_the_ece_of_as_many_images_of_the_benchmark(checked):
     assert all(run.ece_by_chance >= 0 for run in labelled.runs)
     bare = build_shift(toy_transfer(checked, "bare", labelled=0.0))
     assert {run.ece_by_chance for run in bare.runs} == {None}
+
+
+def answers(truth, predicted, confidence):
+    """Returns predictions of two classes with these answers."""
+    share = np.where(np.eye(2)[predicted] == 1, np.array(confidence)[:, None], 0)
+    return make_scores(truth, share + (share == 0) * (1 - share.sum(axis=1, keepdims=True)))
+
+
+def networks(test, transferred, count=3):
+    """Returns networks that answer alike."""
+    return {
+        name: TransferredRun(run_info(name, "2026-01-01"), transferred, test, transferred)
+        for name in "abc"[:count]
+    }
+
+
+def test_labels_that_all_networks_contradict_are_counted_beyond_the_benchmarks():
+    truth, sure = np.zeros(100, dtype=np.int64), np.full(100, 0.9)
+    test = answers(truth, (np.arange(100) < 10).astype(int), sure)
+    # 40 labels are contradicted, ten of them by predictions that are not sure
+    unsure = np.where(np.arange(100) < 10, 0.7, 0.9)
+    mine = answers(truth, (np.arange(100) < 40).astype(int), unsure)
+    assert shift_build._conflicts(networks(test, mine)) == pytest.approx(0.3 - 0.1)
+    assert shift_build._conflicts(networks(mine, test)) == 0
+    assert shift_build._conflicts(networks(test, mine, count=2)) is None
+
+
+def test_labels_are_not_doubted_where_the_predictions_moved():
+    truth = np.zeros(100, dtype=np.int64)
+    test = answers(truth, truth, np.full(100, 0.9))
+    for moved, conflicts in ((14, 0.14), (16, None)):
+        mine = answers(truth, (np.arange(100) < moved).astype(int), np.full(100, 0.9))
+        runs = {
+            name: TransferredRun(run_info(name, "2026-01-01"), test, test, mine) for name in "abc"
+        }
+        assert shift_build._conflicts(runs) == conflicts
+
+
+def test_the_accuracy_at_the_benchmarks_class_shares_by_hand():
+    """Half of the first class is right and all of the second; three of four images are first."""
+    mine = answers([0, 0, 1, 1], [0, 1, 1, 1], [0.9] * 4)
+    test = answers([0, 0, 0, 1], [0, 0, 0, 1], [0.9] * 4)
+    assert shift_build._reweighted(mine, test) == pytest.approx(0.75 * 0.5 + 0.25 * 1)
+    # without a face of the second class the first one counts alone
+    assert shift_build._reweighted(mine.select(np.arange(4) < 2), test) == 0.5
+
+
+def test_values_beyond_98_percent_of_the_benchmarks_are_outside():
+    values = np.array([0.5, 1.0, 3.0, 50.0, 99.0, 99.5])
+    row = shift_build._comparison(("width", "size", "px"), np.arange(101.0), values)
+    assert row.outside == pytest.approx(2 / 6)
+    assert row.benchmark == (5, 25, 50, 75, 95)
+    assert row.transferred[2] == 26.5
+    assert row.faces == 6
+
+
+def test_all_predictions_are_calibrated_by_the_temperature_of_validation(checked):
+    benchmark = toy_transfer(checked, "calibrated")
+    run = read_runs(benchmark)["efficientnet_lite0-cpu-s0"]
+    directory = benchmark.run(run.info.run_id)
+    original = Predictions.read(directory.origin.predictions_path, run.everything.labels)
+    stored = read_predictions(directory, run.everything.labels, unlabelled=True)
+    temperature = fit_temperature(stored.split("validation"))
+    assert temperature != pytest.approx(1, abs=0.01)
+    for part, plain in (
+        (run.validation, stored.split("validation")),
+        (run.benchmark_test, original.split("test")),
+        (run.everything, stored.split("test")),
+    ):
+        expected = scale_predictions(plain, temperature)
+        np.testing.assert_allclose(part.probabilities, expected.probabilities)
+
+
+def test_a_run_of_other_faces_is_left_out(checked):
+    benchmark = toy_transfer(checked, "changed")
+    assert len(read_runs(benchmark)) == len(benchmark.runs()) > 0
+    write_table(benchmark.samples_path, benchmark.samples().iloc[::-1].reset_index(drop=True))
+    assert read_runs(benchmark) == {}
 
 
 def test_shares_by_em_have_no_interval_and_older_ones_are_read_without_it(checked):

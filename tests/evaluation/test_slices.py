@@ -48,12 +48,13 @@ def test_an_intersection_with_the_errors_is_found():
     assert both.elsewhere == 0
 
 
-def test_an_intersection_without_further_errors_is_not_significant():
+@pytest.mark.parametrize("order", [["light", "coin"], ["coin", "light"]])
+def test_an_intersection_without_further_errors_is_not_significant(order):
     random = np.random.default_rng(1)
     light = random.choice(["dark", "bright"], 4000)
     coin = random.choice(["heads", "tails"], 4000)
     wrong = random.random(4000) < np.where(light == "dark", 0.4, 0.05)
-    result = worst_slices(wrong, table(light=light, coin=coin))
+    result = worst_slices(wrong, table(light=light, coin=coin)[order])
     assert result[0].conditions == (("light", "dark"),)
     assert not any(item.significant for item in result if len(item.conditions) == 2)
 
@@ -99,6 +100,11 @@ def test_small_slices_and_perfect_models_have_no_weak_slices():
     groups = table(source=["a"] * 10 + ["b"] * 90)
     assert worst_slices(np.zeros(100, dtype=bool), groups) == []
     assert worst_slices(np.arange(100) < 10, groups, min_size=30) == []
+    assert worst_slices(np.arange(100) >= 10, groups, min_size=30) == []  # 10 are outside
+    assert [item.name for item in worst_slices(np.arange(100) < 5, groups, min_size=10)] == [
+        "source: a"
+    ]
+    assert worst_slices(np.arange(100) % 10 == 0, groups, min_size=10) == []  # 10% in both
     assert worst_slices(np.array([True]), table(source=["a"])) == []
 
 

@@ -56,6 +56,8 @@ def test_a_run_counts_what_it_started_from_but_not_the_ensembles_of_that():
 
 def test_readings_of_another_benchmarks_test_do_not_count():
     assert readings(ELSEWHERE).by_run == {"elsewhere": 1}
+    namesake = run("namesake", 1, 5, init="checkpoint", init_source="run other/teacher")
+    assert readings(namesake) == ledger.LineageReadings(1, {"namesake": 1})
 
 
 def test_an_ancestor_that_is_gone_is_named():

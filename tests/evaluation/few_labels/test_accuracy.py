@@ -105,6 +105,22 @@ def test_an_interval_by_hand():
     assert estimates.high == pytest.approx([centre + half] * 2)
 
 
+def test_unclear_labels_do_not_widen_the_interval_of_runs_that_are_right_on_clear_ones():
+    """Right images over clear images is 1 in every resample: only the added variance is left."""
+    pool = LabelPool.of([np.tile([0.8, 0.2], (50, 1))] * 2)
+    labelled = Labelled.none(2)
+    for row in range(6):
+        labelled = labelled.add(row, np.array([float(row % 2), 0.0]), 1 / (50 - row))
+    estimates = estimate_accuracies(pool, labelled)
+    square = 2.570582**2  # Student's quantile for 5 degrees of freedom
+    smoothed = (6 + square / 2) / (6 + square)
+    labels = smoothed * (1 - smoothed) / (0.25 / (6 * 5))
+    centre = (0.999 + square / labels / 2) / (1 + square / labels)
+    half = np.sqrt(square / labels * (0.000999 + square / labels / 4)) / (1 + square / labels)
+    assert estimates.value == pytest.approx([1, 1])
+    assert estimates.low == pytest.approx([centre - half] * 2)
+
+
 def test_each_run_has_its_own_interval_whatever_the_order():
     runs, truth = made_up_runs((0.95, 0.5), images=100)
     estimates, reverse = (

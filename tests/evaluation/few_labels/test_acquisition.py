@@ -106,6 +106,8 @@ def test_draws_follow_the_probabilities_whatever_their_sum(total):
     probabilities = np.array([0.0, 0.5, 0.2, 0.0, 0.3])
     drawn = np.bincount([draw(total * probabilities, 3, seed) for seed in range(4000)], minlength=5)
     assert drawn / 4000 == pytest.approx(probabilities, abs=0.03)
+    steps = np.bincount([draw(total * probabilities, step) for step in range(4000)], minlength=5)
+    assert steps / 4000 == pytest.approx(probabilities, abs=0.03)
 
 
 def test_one_image_of_100_000_is_chosen_among_20_runs_in_time():

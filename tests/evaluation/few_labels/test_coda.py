@@ -2,7 +2,11 @@ import numpy as np
 import pytest
 
 from fer_core.evaluation.few_labels.coda import (
+    _best_by_class,
+    _beta_tables,
+    _betas,
     _class_probabilities,
+    _expected_gains,
     coda,
     confusion_counts,
     probability_best,
@@ -57,3 +61,35 @@ def test_it_picks_one_image_on_which_runs_disagree():
     (row,) = np.flatnonzero(weights)
     assert pool.disagreement[row]
     assert row >= 20
+
+
+def test_a_labelled_image_is_not_picked_again():
+    runs, truth = made_up_runs((0.9, 0.6, 0.5), images=60)
+    pool = LabelPool.of(runs)
+    rows = np.flatnonzero(pool.disagreement)
+    for count, picked in ((len(rows) - 1, [rows[-1]]), (len(rows), [])):
+        labelled = labels_of(pool, rows[:count], truth)
+        weights = coda(pool, labelled, posterior(pool, labelled), np.random.default_rng(0))
+        assert np.flatnonzero(weights).tolist() == picked
+
+
+def test_the_gain_is_the_entropy_that_a_label_is_expected_to_take_away():
+    """Each class in turn: a count in the cells of all runs, weighted by the class's probability."""
+    runs, _ = made_up_runs((0.9, 0.6, 0.5), images=40)
+    pool, rows = LabelPool.of(runs), np.arange(3)
+    counts, shares = confusion_counts(pool, Labelled.none(4)), np.array([0.4, 0.3, 0.2, 0.1])
+
+    def entropy(cells):
+        best = shares @ _best_by_class(*_beta_tables(*_betas(cells)))
+        return -(best * np.log(best)).sum()
+
+    chances = _class_probabilities(pool, counts, rows)
+    expected = []
+    for row in rows:
+        after = 0.0
+        for label in range(4):
+            cells = counts.copy()
+            cells[np.arange(3), label, pool.predicted[:, row]] += 1
+            after += chances[row, label] * entropy(cells)
+        expected.append(entropy(counts) - after)
+    assert _expected_gains(pool, counts, shares, rows) == pytest.approx(expected, abs=1e-9)

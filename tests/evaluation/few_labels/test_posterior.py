@@ -61,3 +61,15 @@ def test_the_start_of_the_search_changes_nothing():
     again = posterior(pool, labelled, np.array([0.5, -0.5, 0.2, 1.0]))
     assert again.weights == pytest.approx(there.weights, abs=1e-5)
     assert again.mean == pytest.approx(there.mean, abs=1e-6)
+
+
+def test_the_covariance_is_of_the_unlabelled_classes_and_of_the_weights():
+    """Without labels the weights have their prior: deviations of 0.3, and 0.5 of the consensus."""
+    runs, _ = made_up_runs((0.9, 0.7), images=30)
+    pool = LabelPool.of(runs)
+    belief = posterior(pool, NONE)
+    classes = pool.covariance
+    weights = classes @ np.diag([0.3**2, 0.3**2, 0.5**2]) @ classes
+    assert belief.covariance == pytest.approx((classes + weights)[:2, :2] / 30**2)
+    # nothing is left once all images are labelled
+    assert belief.after(pool.covariance) == pytest.approx(np.zeros((2, 2)), abs=1e-12)

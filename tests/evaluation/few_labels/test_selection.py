@@ -6,6 +6,7 @@ from fer_core.evaluation.few_labels.pool import Labelled, LabelPool
 from fer_core.evaluation.few_labels.posterior import posterior
 from fer_core.evaluation.few_labels.selection import (
     LEAST_LABELS,
+    MARGIN,
     next_image,
     select,
     worth_of_next,
@@ -63,3 +64,30 @@ def test_labels_are_worth_something_between_equals_and_nothing_between_copies():
         worth.append(worth_of_next(pool, belief, probabilities))
     assert worth[0] > 1e-4
     assert worth[1] == pytest.approx(0, abs=1e-6)
+
+
+def test_the_stop_rule_is_more_cautious_than_the_choice():
+    """Weights of the runs with a deviation of 2 instead of 0.3 leave more doubt."""
+    runs, truth = made_up_runs((0.9, 0.85, 0.5))
+    pool = LabelPool.of(runs)
+    labelled = labels_of(pool, np.arange(30), truth).add(30, np.zeros(4), 0.1)
+    belief = posterior(pool, labelled)
+    selection = select(pool, labelled, belief)
+    within = []
+    for scale in (0.3, 2.0):
+        drawn = posterior(pool, labelled, scale=scale).draws(2000)
+        within.append((drawn.max(axis=1) - drawn[:, belief.leader] <= MARGIN).mean())
+    assert within[1] < within[0]
+    assert selection.within_margin == pytest.approx(within[1], abs=0.005)
+    assert selection.labels == 30  # the unclear one does not count
+
+
+def test_labelled_images_are_not_counted_as_next_ones():
+    runs, truth = made_up_runs((0.8, 0.8), images=30)
+    pool = LabelPool.of(runs)
+    labelled = labels_of(pool, np.arange(28), truth)
+    belief = posterior(pool, labelled)
+    probabilities = sampling_probabilities(pool, labelled, belief)
+    assert worth_of_next(pool, belief, probabilities, 10) == pytest.approx(
+        worth_of_next(pool, belief, probabilities, 2)
+    )

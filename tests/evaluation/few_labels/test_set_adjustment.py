@@ -126,3 +126,27 @@ def test_few_labels_are_refused():
     message = "Temperature and class shares need 20 clear labels; there are 19."
     with pytest.raises(DataError, match=f"^{re.escape(message)}$"):
         adjust(np.ones(3) / 3, labels=19)
+
+
+def test_a_run_that_is_as_overconfident_on_validation_gains_nothing():
+    (known, classes), (probabilities, truth) = (
+        world(np.ones(3) / 3, sharper=4.0, seed=seed) for seed in (99, 0)
+    )
+    labels = drawn_labels(truth, 100, np.ones(len(truth)))
+    result = adjust_to_set("mine", probabilities, labels, make_scores(classes, known))
+    assert not result.helps
+    assert result.gain.value < 0.05
+    # without validation the start is a temperature of 1
+    assert adjust_to_set("mine", probabilities, labels, None).helps
+
+
+def test_class_shares_are_drawn_to_the_benchmarks_by_a_label_per_class():
+    logs = np.log(np.full((20, 3), 1 / 3))
+    base = np.array([0.5, 0.25, 0.25])
+    shares = np.tile([1.0, 0.0, 0.0], (20, 1))
+    _, shift = set_adjustment._Known(logs, shares, np.ones(20)).fit(base, Fitted.PRIORS)
+    assert np.exp(shift) * base == pytest.approx([21.5 / 23, 0.75 / 23, 0.75 / 23])
+    # every second label counts three times: as (20 * 2)^2 / (10 + 10 * 9) = 16 equal ones
+    weights = np.tile([1.0, 3.0], 10)
+    _, shift = set_adjustment._Known(logs, shares, weights).fit(base, Fitted.PRIORS)
+    assert np.exp(shift) * base == pytest.approx([17.5 / 19, 0.75 / 19, 0.75 / 19])
