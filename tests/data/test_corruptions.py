@@ -77,6 +77,23 @@ def test_occlusions_leave_other_pixels_unchanged():
         np.testing.assert_array_equal(after[46:], GREY[46:])
 
 
+def test_an_occlusion_has_the_mean_colour_of_the_image():
+    image = np.zeros((48, 48, 3), dtype=np.uint8)
+    image[:24] = (200, 100, 40)
+    for name, row in (("occluded_eyes", 17), ("occluded_mouth", 36)):
+        assert corrupt(image[None], name, 5)[0][row, 24].tolist() == [100, 50, 20]
+
+
+def test_heads_are_tilted_to_both_sides():
+    image = np.zeros((41, 41), dtype=np.uint8)
+    image[19:22, 34:37] = 255  # 15 pixels to the right of the centre (20, 20)
+    turned = corrupt(np.stack([image] * 12), "rotation", 3).astype(float)
+    rows = (turned * np.arange(41)[:, None]).sum(axis=(1, 2)) / turned.sum(axis=(1, 2)) - 20
+    # 23 degrees up or down
+    assert np.abs(rows) == pytest.approx(np.full(12, 15 * np.sin(np.radians(23))), abs=0.3)
+    assert rows.min() < 0 < rows.max()
+
+
 def test_a_shadow_darkens_and_never_lightens():
     flat = np.full((1, 48, 48), 200, dtype=np.uint8)
     after = corrupt(flat, "shadow", 5)[0]

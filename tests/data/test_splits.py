@@ -118,6 +118,12 @@ def test_a_small_class_is_in_both_splits(rare: int, seed: int) -> None:
     assert mask[20:].sum() == 1
 
 
+def test_a_sample_without_a_group_is_none_of_the_group_numbered_as_its_row() -> None:
+    labels = np.array(["sad", "sad"] + ["happy"] * 20, dtype=object)
+    mask = stratified_split(labels, np.array([-1, 0] + [-1] * 20), 0.5, seed=0)
+    assert mask[:2].sum() == 1  # two groups, so one in each subset
+
+
 def test_a_class_of_one_group_is_not_divided() -> None:
     labels = np.array(["happy"] * 20 + ["sad"] * 3, dtype=object)
     mask = stratified_split(labels, np.array([-1] * 20 + [0] * 3), 0.2, seed=0)

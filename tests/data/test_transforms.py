@@ -159,6 +159,14 @@ class TestGeometryAndColour:
             else:
                 assert largest < 1e-5
 
+    def test_zooms_are_drawn_between_their_ends(self) -> None:
+        matrices = draw(500, IDENTITY.model_copy(update={"zoom": (0.5, 0.9)})).matrices
+        zoom = 1 / matrices[:, 0, 0]
+        assert 0.5 * 0.999 <= float(zoom.min()) < 0.51
+        assert 0.89 < float(zoom.max()) <= 0.9 * 1.001
+        # evenly on a logarithmic scale
+        assert float(zoom.log().mean().exp()) == pytest.approx((0.5 * 0.9) ** 0.5, rel=0.02)
+
     def test_mirrored_images_are_rotated_and_not_sheared(self) -> None:
         config = IDENTITY.model_copy(update={"flip": 1.0, "rotation": 40.0, "scale": 0.2})
         maps = draw(50, config).matrices[:, :, :2]

@@ -125,6 +125,7 @@ def test_two_faces_never_share_a_number():
 def test_a_face_keeps_its_number_for_half_a_second():
     frames = [[box(0, 0)], *[[]] * 10, [box(0, 0)]]
     assert track(frames, [number / 25 for number in range(12)])[-1] == [0]  # after 0.44 s
+    assert track(frames, [number / 22 for number in range(12)])[-1] == [0]  # after just 0.5 s
     assert track(frames, [number / 10 for number in range(12)])[-1] == [1]  # after 1.1 s
     slow = [[box(0, 0)], [], [], [], [box(0, 0)]]
     assert track(slow, [0, 1, 2, 3, 4])[-1] == [0]  # three frames, however long

@@ -70,6 +70,17 @@ def test_the_teacher_map_is_resized_to_the_students_grid():
         assert own.grad.abs().sum() > 0
 
 
+def test_a_larger_teacher_map_is_averaged_not_sampled():
+    """Triangular weights around (2, 2) of an 8 x 8 map: 0.625 of 3.5 for the first row and column.
+
+    The four pixels around that point, which plain bilinear sampling reads, are all 0.
+    """
+    teacher_map = torch.zeros(1, 1, 8, 8)
+    teacher_map[..., 0, 0] = 1
+    loss = HintTeacher(network("tiny_cnn"), 1.0).loss(torch.zeros(1, 1, 2, 2), teacher_map)
+    assert float(loss) == pytest.approx((0.625 / 3.5) ** 4 / 4, rel=1e-4)
+
+
 def test_tokens_are_read_as_a_map_and_hooks_are_removed():
     student = network("tiny_vit")
     with captured(student.model, student.spec) as seen:

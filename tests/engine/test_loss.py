@@ -41,6 +41,15 @@ def test_balanced_weights_give_each_class_equal_weight():
     assert float(rare) == pytest.approx(math.log(2) * 2)
 
 
+def test_square_root_weights_by_hand():
+    loss = SoftCrossEntropy(LossConfig(class_weights="sqrt"), torch.tensor([40, 10]))
+    logits = torch.zeros(1, 2)
+    frequent, rare = loss(logits, torch.eye(2)[[0]]), loss(logits, torch.eye(2)[[1]])
+    # weights w with .8 w0 + .2 w1 = 1 and w1 = sqrt(4) w0
+    assert float(frequent) == pytest.approx(math.log(2) / 1.2)
+    assert float(rare) == pytest.approx(math.log(2) * 2 / 1.2)
+
+
 def test_logit_adjustment_adds_the_log_prior():
     counts = torch.tensor([30, 10])
     loss = SoftCrossEntropy(LossConfig(logit_adjustment=1.0), counts)

@@ -13,13 +13,14 @@ from fer_core.explain.attention import (
     AttentionTape,
     attention,
     attention_from,
+    chefer,
     looked_at,
     relevance,
     rollout,
 )
 from fer_core.explain.methods import explain
-from fer_core.explain.saliency import Detail, ExplainError, Target
-from fer_core.models import build_model
+from fer_core.explain.saliency import Detail, ExplainError, Question, Target
+from fer_core.models import build_model, spec_of
 from fer_core.models.tokens import grid_side
 
 VITS = (
@@ -63,6 +64,16 @@ def test_masks_are_refused_and_other_functions_pass_through():
             F.scaled_dot_product_attention(query, query, query, is_causal=True)
     assert tape.weights == []
     F.scaled_dot_product_attention(query, query, query, is_causal=True)  # untouched outside
+
+
+def test_position_biases_and_scales_are_those_of_torch():
+    query, key, value = torch.randn(3, 1, 2, 5, 4)
+    options = {"attn_mask": torch.randn(1, 2, 5, 5), "scale": 0.3}
+    expected = F.scaled_dot_product_attention(query, key, value, **options)
+    with AttentionTape() as tape:
+        result = F.scaled_dot_product_attention(query, key, value, **options)
+    torch.testing.assert_close(result, expected)
+    torch.testing.assert_close(tape.weights[0] @ value, expected)
 
 
 def test_a_network_without_attention_is_an_error():
@@ -154,6 +165,25 @@ def test_attention_maps_are_finite_and_not_constant(method, key, size, more):
     assert not one.blank
     assert one.values.min() >= 0
     assert all(weight.grad is None for weight in model.parameters())
+
+
+@pytest.mark.parametrize("pool", ["token", "mean"])
+def test_chefers_map_follows_the_positive_part_of_attention_times_gradient(pool):
+    model, config = network("scratch_vit", 32, pool=pool)
+    image = torch.randn(1, 3, 32, 32)
+    with AttentionTape() as tape:
+        score = model(image)[0, 2]
+    gradients = torch.autograd.grad(score, tape.weights)
+    assert any(bool((gradient < 0).any()) for gradient in gradients)
+    layers = [
+        (weights * gradient).relu().mean(dim=1).detach()
+        for weights, gradient in zip(tape.weights, gradients, strict=True)
+    ]
+    total = relevance(layers)
+    prefix = spec_of(config).prefix_tokens
+    expected = looked_at(total - torch.eye(total.shape[-1]), prefix, mean_pooled=pool == "mean")
+    _, maps = chefer(Question(model, config, image, [Target(2)]))
+    torch.testing.assert_close(maps, expected)
 
 
 def test_maps_differ_between_classes_and_heads():

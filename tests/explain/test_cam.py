@@ -80,6 +80,15 @@ def test_eigen_cam_is_positive_for_strong_features_of_either_sign(sign):
     assert default.max() > -default.min()
 
 
+@pytest.mark.parametrize("seed", range(6))
+def test_eigen_cam_rises_with_the_strength_of_the_features(seed):
+    """The sign of a principal component is arbitrary, the sign of the map is not."""
+    image = torch.randn(1, 3, 4, 4, generator=torch.Generator().manual_seed(seed))
+    (default,) = maps_of("eigen_cam", [None], images=image)
+    strength = image[0, :2].square().sum(dim=0).numpy()
+    assert ((strength - strength.mean()) * default).sum() > 0
+
+
 @pytest.mark.parametrize("method", CAMS)
 def test_no_target_explains_the_predicted_class(method):
     model = TwoChannels().eval()

@@ -168,6 +168,29 @@ def test_randomisation_changes_gradient_maps_and_not_baselines(network):
         assert (similar[-1].mean() < 0.6) == follows
 
 
+def test_constant_weights_are_randomised_too():
+    network = nn.Sequential(nn.LayerNorm(400), nn.Linear(400, 1)).requires_grad_(False)
+    ((_, changed),) = randomised(network, parts=1)
+    for weights, mean in ((changed[0].weight, 1.0), (changed[0].bias, 0.0)):
+        assert float(weights.mean()) == pytest.approx(mean, abs=2e-3)
+        assert float(weights.std()) == pytest.approx(1e-2, rel=0.15)
+    assert float(changed[1].bias) != float(network[1].bias)
+
+
+def test_noisy_inputs_and_random_copies_are_explained_for_the_same_targets(network):
+    asked = []
+
+    def explainer(model, inputs, targets):
+        asked.append(list(targets))
+        return [as_map(LIT, target) for target in targets]
+
+    targets = [Target(1), Target(2, against=0)]
+    inputs, maps = torch.zeros(2, 3, 32, 32), [as_map(LIT, target) for target in targets]
+    stability(explainer, network, inputs, maps)
+    randomisation(explainer, network, inputs, maps, parts=2)
+    assert asked == [targets] * 3
+
+
 def test_stability_is_one_without_noise_and_falls_with_noise(network):
     inputs = torch.randn(3, 3, 32, 32)
     maps = by("hires_cam")(network, inputs, [None] * 3)

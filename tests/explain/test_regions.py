@@ -81,7 +81,7 @@ def test_canonical_regions_follow_the_framing():
 def test_framings_follow_the_detectors_box():
     def info(source, framing):
         return SimpleNamespace(
-            sources=(SimpleNamespace(name=source),),
+            sources=tuple(SimpleNamespace(name=name) for name in source.split("+")),
             framing=None if framing is None else SimpleNamespace(box=framing[0], drop=framing[1]),
         )
 
@@ -95,6 +95,7 @@ def test_framings_follow_the_detectors_box():
     assert wide.spread == pytest.approx(0.09)
     assert only_drawn(info("synthetic", None))
     assert not only_drawn(info("fer2013", None))
+    assert not only_drawn(info("synthetic+fer2013", None))
 
 
 def test_evidence_has_the_framing_of_the_crops():

@@ -36,6 +36,13 @@ def test_one_client_alone_may_send_half_of_the_requests():
         assert fill(Gate(64), stack, "one") == 33
 
 
+def test_addresses_without_requests_are_forgotten():
+    gate = Gate(4)
+    with gate.entered("a"), gate.entered("b"):
+        assert set(gate._held) == {"a", "b"}
+    assert not len(gate._held)
+
+
 def test_a_place_is_given_back_after_an_error():
     gate = Gate(1)
     with pytest.raises(ZeroDivisionError), gate.entered("a"):
