@@ -3,28 +3,20 @@
 import streamlit as st
 
 from dashboard.cache.benchmarks import Benchmark
-from dashboard.components import download
+from dashboard.components import download, visitor
 from dashboard.components.text import plain
 from fer_core.errors import FerscopeError
 from fer_core.reviews import NOTE_LIMIT, Review, ReviewStore
 
 SUGGESTED_TAGS = ("blurred", "occluded", "profile", "not a face", "wrong label", "ambiguous")
 
-_NAME = "annotator"
 _NO_LABEL = "none"
 
 
 def show(benchmark: Benchmark, sample_id: str) -> None:
     """Shows the other annotators' reviews of a sample, and a form for the visitor's own."""
     store = ReviewStore.of(benchmark.directory)
-    annotator = st.text_input(
-        "Your name",
-        st.session_state.get(_NAME, "anonymous"),
-        key="review-name",
-        max_chars=80,
-        help="Reviews are stored by annotator.",
-    ).strip()
-    st.session_state[_NAME] = annotator
+    annotator = visitor.name_input("review-name", "Reviews are stored by annotator.")
     try:
         reviews = store.reviews(sample_id)
         tags = sorted({*SUGGESTED_TAGS, *store.tags()})

@@ -5,7 +5,7 @@ from urllib.parse import parse_qs, urlencode
 import streamlit as st
 
 from dashboard.cache.benchmarks import Benchmark
-from dashboard.components import download
+from dashboard.components import download, visitor
 from dashboard.components.text import plain
 from dashboard.pages import BY_NAME, link
 from fer_core.csv_text import csv_text
@@ -58,9 +58,8 @@ def _listed(store: ReviewStore, view: SavedView) -> None:
 
 def _save(store: ReviewStore, name: str, page: str) -> None:
     query = urlencode({key: st.query_params.get_all(key) for key in st.query_params}, doseq=True)
-    author = str(st.session_state.get("annotator", "anonymous"))
     try:
-        store.save_view(SavedView(name, author, page, query))
+        store.save_view(SavedView(name, visitor.name(), page, query))
     except FerscopeError as error:
         st.error(plain(str(error)))
         return

@@ -7,7 +7,7 @@ import streamlit as st
 from dashboard import pages
 from dashboard.cache.benchmarks import Benchmark
 from dashboard.cache.slices import saved_slices
-from dashboard.components import download
+from dashboard.components import download, visitor
 from dashboard.components.text import plain
 from dashboard.state import EXPLORER_SAMPLES, Key
 from fer_core.csv_text import csv_text
@@ -42,10 +42,9 @@ def save_button(
 
 
 def _save(benchmark: Benchmark, name: str, sample_ids: tuple[str, ...], description: str) -> None:
-    author = str(st.session_state.get("annotator", "anonymous"))
     try:
         ReviewStore.of(benchmark.directory).save_slice(
-            SavedSlice(name, author, sample_ids, description)
+            SavedSlice(name, visitor.name(), sample_ids, description)
         )
     except FerscopeError as error:
         st.error(plain(str(error)))

@@ -9,7 +9,7 @@ from dashboard.cache import benchmarks
 from dashboard.cache import labelling as cache
 from dashboard.cache.benchmarks import Benchmark
 from dashboard.cache.labelling import BenchmarkPool, LabelState
-from dashboard.components import chart, download, pickers
+from dashboard.components import chart, download, pickers, visitor
 from dashboard.components.attach import need_pictures
 from dashboard.components.gallery import enlarge
 from dashboard.components.text import plain
@@ -60,9 +60,10 @@ def section(benchmark: Benchmark) -> None:
     left, middle, right = st.columns(3)
     with left:
         annotator = st.text_input(
-            "Your name", key=Key.ANNOTATOR, bind=BIND, max_chars=80, placeholder="anonymous",
+            "Your name", key=Key.ANNOTATOR, bind=BIND, max_chars=visitor.NAME_LIMIT,
+            placeholder=visitor.ANONYMOUS,
             help="Labels are stored by annotator; the link with your name continues here.",
-        ).strip() or "anonymous"  # fmt: skip
+        ).strip() or visitor.ANONYMOUS  # fmt: skip
     with middle:
         task = pickers.switch(
             "Faces", {NEXT: NEXT, SECOND: SECOND}, Key.TASK,

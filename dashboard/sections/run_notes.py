@@ -7,7 +7,7 @@ import pandas as pd
 import streamlit as st
 
 from dashboard.cache.benchmarks import Benchmark
-from dashboard.components import pickers
+from dashboard.components import pickers, visitor
 from dashboard.components.text import plain
 from dashboard.state import Key, digest_of
 from fer_core.errors import FerscopeError
@@ -16,7 +16,6 @@ from fer_core.evaluation.variants import differing_parameters
 from fer_core.records import RunInfo
 from fer_core.reviews import NOTE_LIMIT, ReviewStore, RunNote
 
-_NAME = "annotator"
 _OUTCOME = "outcome of saving a run note"
 
 
@@ -56,8 +55,7 @@ def form(benchmark: Benchmark, entry: Entry, known: Sequence[str]) -> None:
         options = sorted({*known, *note.tags})
         st.multiselect("Tags", options, list(note.tags), accept_new_options=True, key=f"tags {key}")
         st.text_area("Note", note.note, max_chars=NOTE_LIMIT, key=f"note {key}")
-        name = st.session_state.get(_NAME, "anonymous")
-        st.text_input("Your name", name, max_chars=80, key="note-name")
+        st.text_input("Your name", visitor.name(), max_chars=visitor.NAME_LIMIT, key="note-name")
         st.form_submit_button(
             "Save", icon=":material/save:", on_click=_save, args=(benchmark, note, key)
         )

@@ -55,6 +55,17 @@ def test_labels_are_stored_with_step_and_probability_and_undone(
     assert labels(store)[2].label == "fear"
 
 
+def test_a_sample_can_be_reviewed_beside_the_labels(open_page, toy, artifacts_copy):
+    benchmark = benchmarks.benchmark(ArtifactStore(artifacts_copy).benchmark("toy"))
+    sample = benchmarks.samples(benchmark).index[0]
+    app = open_label(open_page, toy, artifacts_copy, annotator="ann", sample=sample)
+    name = app.text_input(key="review-name")
+    assert name.value == "ann"
+    name.set_value("bo").run()
+    assert not app.exception
+    assert app.text_input(key="review-name").value == "bo"
+
+
 def test_the_link_continues_where_it_was(open_page, toy, artifacts_copy, store):
     app = open_label(open_page, toy, artifacts_copy, annotator="ann")
     press(app, "happy")
