@@ -22,12 +22,12 @@ from benchmarks.result import Result
 from dashboard.cache import benchmarks
 from dashboard.cache.live import fastest_run
 from dashboard.cache.video import VIDEO_SIDE
-from dashboard.sections.live import SIDE, LiveFaces
 from fer_core.artifacts import ArtifactStore
 from fer_core.data.centerface import CenterFaceDetector
 from fer_core.data.centerface.detector import DetectionSettings
 from fer_core.data.progress import silent
 from fer_core.predictor import Predictor
+from fer_core.predictor.live import SIDE, LiveFaces
 from fer_core.predictor.video import VideoOptions, predict_video
 from fer_core.project import artifacts_root
 from fer_core.synthetic.action_units import PROTOTYPES

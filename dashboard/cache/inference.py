@@ -206,11 +206,20 @@ def picture_faces(benchmark: Benchmark, data: bytes, name: str, *, cropped: bool
     opened = picture(data, name)
     if cropped:
         return faces.PictureFaces((faces.whole_picture(opened),))
-    return faces.picture_faces(opened, _face_detector(), benchmark.info.framing)
+    return faces.picture_faces(opened, face_detector(), benchmark.info.framing)
 
 
 @st.cache_resource(show_spinner=False)
-def _face_detector() -> "FaceDetector":
-    from fer_core.data.centerface import CenterFaceDetector
+def face_detector(frame_side: int | None = None) -> "FaceDetector":
+    """Returns a face detector.
 
-    return CenterFaceDetector()
+    Args:
+        frame_side: Longer side at which it searches frames of a video, without a pass over tiles,
+            which finds small faces; None for pictures.
+    """
+    from fer_core.data.centerface import CenterFaceDetector
+    from fer_core.data.centerface.detector import DetectionSettings
+
+    if frame_side is None:
+        return CenterFaceDetector()
+    return CenterFaceDetector(DetectionSettings(side=frame_side, max_tiles=0))

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-import streamlit as st
 from streamlit.runtime.state import SessionStateProxy
 
 from dashboard.cache import inference
@@ -13,20 +12,19 @@ from fer_core.errors import ArtifactError
 from fer_core.evaluation.efficiency import Efficiency
 
 if TYPE_CHECKING:  # torch stays out of the pages that need no model
-    from dashboard.sections.live import LiveFaces
-    from fer_core.data.faces import FaceDetector
+    from fer_core.predictor.live import LiveFaces
 
 _STATE = "live-faces"
 
 
 def live_faces(benchmark: Benchmark, state: SessionStateProxy) -> "LiveFaces":
     """Returns this visit's drawing of predictions; a new one for another benchmark or new runs."""
-    from dashboard.sections.live import LiveFaces
+    from fer_core.predictor.live import SIDE, LiveFaces
 
     predictor = inference.predictor(benchmark)  # another one once a run was trained again
     drawing: LiveFaces | None = state.get(_STATE)
     if drawing is None or drawing.predictor is not predictor:
-        drawing = LiveFaces(predictor, _detector(), [])
+        drawing = LiveFaces(predictor, inference.face_detector(SIDE), [])
         state[_STATE] = drawing
     return drawing
 
@@ -46,12 +44,3 @@ def fastest_run(benchmark: Benchmark, run_ids: Sequence[str]) -> list[str]:
             if milliseconds is not None:
                 latency[run_id] = milliseconds
     return [min(latency, key=latency.__getitem__)] if latency else list(run_ids[:1])
-
-
-@st.cache_resource(show_spinner=False)
-def _detector() -> "FaceDetector":
-    from dashboard.sections.live import SIDE
-    from fer_core.data.centerface import CenterFaceDetector
-    from fer_core.data.centerface.detector import DetectionSettings
-
-    return CenterFaceDetector(DetectionSettings(side=SIDE, max_tiles=0))

@@ -18,23 +18,12 @@ from fer_core.errors import FerscopeError
 if TYPE_CHECKING:  # torch stays out of the pages that need no model
     import pandas as pd
 
-    from fer_core.data.faces import FaceDetector
-
 VIDEO_SIDE = 640
 """Longer side of frames in the single detection pass; small distant faces are not found."""
 
 
 MAX_FRAMES = 6000
 """Limit of frames per video: ten minutes at ten frames per second."""
-
-
-@st.cache_resource(show_spinner=False)
-def video_detector() -> "FaceDetector":
-    """Returns a detector that makes one pass over each frame."""
-    from fer_core.data.centerface import CenterFaceDetector
-    from fer_core.data.centerface.detector import DetectionSettings
-
-    return CenterFaceDetector(DetectionSettings(side=VIDEO_SIDE, max_tiles=0))
 
 
 @dataclass
@@ -104,7 +93,7 @@ def _predict(
             (io.BytesIO(upload[0]), upload[1]),
             inference.predictor(benchmark),
             run_ids,
-            video_detector(),
+            inference.face_detector(VIDEO_SIDE),
             VideoOptions(every, smooth, MAX_FRAMES),
             shown,
         )

@@ -1,4 +1,4 @@
-"""The video page on a tiny upload, and what the live page draws."""
+"""The video page on a tiny upload, and the runs of the live page."""
 
 import io
 
@@ -8,12 +8,9 @@ import pytest
 import streamlit as st
 from PIL import Image
 
-from dashboard.cache import benchmarks, live
-from dashboard.cache import video as cache
+from dashboard.cache import benchmarks, inference, live
 from dashboard.components import download
 from dashboard.sections import video
-from dashboard.sections.live import LiveFaces
-from fer_core.predictor import Predictor
 from tests.support.candidates import write_efficiency
 from tests.support.uploads import QuarterDetector, png
 from tests.support.video import write_video
@@ -29,7 +26,7 @@ def clip(tmp_path):
 
 
 def test_the_video_page_shows_a_timeline_and_the_table(toy, open_page, monkeypatch, clip):
-    monkeypatch.setattr(cache, "video_detector", QuarterDetector)
+    monkeypatch.setattr(inference, "face_detector", lambda side: QuarterDetector())
     app = open_page("video", toy.artifacts)
     assert not app.exception
     assert any("Upload a video" in info.value for info in app.info)
@@ -70,7 +67,7 @@ def shown_frames(app):
 
 
 def test_the_last_of_click_and_pick_chooses_the_frame(toy, open_page, monkeypatch, clip):
-    monkeypatch.setattr(cache, "video_detector", QuarterDetector)
+    monkeypatch.setattr(inference, "face_detector", lambda side: QuarterDetector())
     app = open_page("video", toy.artifacts)
     app.file_uploader(key="video").set_value([("clip.avi", clip, "video/avi")]).run()
     clicks(monkeypatch, app, 2)
@@ -129,23 +126,3 @@ def test_the_live_drawing_uses_runs_that_were_trained_again(benchmark_copy):
     assert again is not faces
     assert again.predictor is not faces.predictor
     assert live.live_faces(benchmarks.benchmark(benchmark_copy), state) is again
-
-
-def test_live_frames_get_boxes_and_bars(toy):
-    predictor = Predictor(toy.benchmark)
-    faces = LiveFaces(predictor, QuarterDetector(), [])
-    picture = Image.open(io.BytesIO(png(1, side=200))).convert("RGB")
-    assert faces.draw(picture) is picture  # no model is chosen
-    faces.choose([NETWORK])
-    drawn = faces.draw(picture)
-    assert drawn.size == picture.size
-    assert drawn.tobytes() != picture.tobytes()
-    dark = Image.new("RGB", (200, 200), (30, 30, 30))
-    assert faces.draw(dark).tobytes() == dark.tobytes()
-    assert faces.rate > 0
-
-
-def test_a_run_that_cannot_predict_is_named_in_the_frame(toy):
-    faces = LiveFaces(Predictor(toy.benchmark), QuarterDetector(), ["no-such-run"])
-    picture = Image.open(io.BytesIO(png(1, side=200))).convert("RGB")
-    assert faces.draw(picture).tobytes() != picture.tobytes()

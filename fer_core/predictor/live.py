@@ -12,12 +12,12 @@ from PIL import Image
 from fer_core.data.faces import FaceCrop, FaceDetector, picture_faces
 from fer_core.errors import FerscopeError
 from fer_core.figures.boxes import BoxLabel, draw_boxes
-from fer_core.predictor import calibrated
+from fer_core.predictor.predictions import calibrated
 
 if TYPE_CHECKING:
     import av
 
-    from fer_core.predictor import Predictor
+    from fer_core.predictor.predictor import Predictor
 
 SIDE = 320
 """Longer side at which a frame is searched: who sits before a camera is near it."""
