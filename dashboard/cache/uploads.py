@@ -1,4 +1,4 @@
-"""Pictures that a visitor attached to a benchmark; they stay in the visitor's session."""
+"""Files that a visitor uploaded; pictures attached to a benchmark stay in the visitor's session."""
 
 import secrets
 from dataclasses import dataclass
@@ -12,6 +12,14 @@ if TYPE_CHECKING:
     from dashboard.cache.benchmarks import Benchmark
 
 _STATE: Final = "attached pictures"
+
+
+@dataclass(frozen=True)
+class UploadedFile:
+    """An uploaded file's bytes and name."""
+
+    data: bytes
+    name: str
 
 
 @dataclass(frozen=True)

@@ -13,10 +13,13 @@ from PIL import Image
 
 from dashboard.cache import inference
 from dashboard.cache.benchmarks import Benchmark
+from dashboard.cache.uploads import UploadedFile
 from fer_core.errors import FerscopeError
 
 if TYPE_CHECKING:  # torch stays out of the pages that need no model
     import pandas as pd
+
+    from fer_core.predictor.video import VideoOptions
 
 VIDEO_SIDE = 640
 """Longer side of frames in the single detection pass; small distant faces are not found."""
@@ -42,8 +45,8 @@ class _Kept:
 def _kept(
     benchmark: Benchmark,
     run_ids: tuple[str, ...],
-    upload: tuple[bytes, str],
-    settings: tuple[float, float],
+    upload: UploadedFile,
+    options: "VideoOptions",
 ) -> _Kept:
     return _Kept()
 
@@ -51,8 +54,9 @@ def _kept(
 def predictions(
     benchmark: Benchmark,
     run_ids: tuple[str, ...],
-    upload: tuple[bytes, str],
-    settings: tuple[float, float],
+    upload: UploadedFile,
+    every: float,
+    smooth: float,
     progress: Callable[[float], object],
 ) -> "pd.DataFrame | str":
     """Returns the table of a video's predictions, or the reason why there is none.
@@ -63,38 +67,41 @@ def predictions(
     Args:
         benchmark: The benchmark.
         run_ids: The runs.
-        upload: The file's bytes and name.
-        settings: Seconds between frames, and the time constant of the smoothing.
+        upload: The video.
+        every: Seconds between frames.
+        smooth: Time constant of the smoothing in seconds; 0 for none.
         progress: Called with the share that is done, 0 to 1.
     """
-    kept = _kept(benchmark, run_ids, upload, settings)
+    from fer_core.predictor.video import VideoOptions
+
+    options = VideoOptions(every, smooth, MAX_FRAMES)
+    kept = _kept(benchmark, run_ids, upload, options)
     if kept.table is None:
-        kept.table = _predict(benchmark, run_ids, upload, settings, progress)
+        kept.table = _predict(benchmark, run_ids, upload, options, progress)
     return kept.table
 
 
 def _predict(
     benchmark: Benchmark,
     run_ids: tuple[str, ...],
-    upload: tuple[bytes, str],
-    settings: tuple[float, float],
+    upload: UploadedFile,
+    options: "VideoOptions",
     progress: Callable[[float], object],
 ) -> "pd.DataFrame | str":
-    from fer_core.predictor.video import VideoOptions, predict_video
+    from fer_core.predictor.video import predict_video
 
     def shown(items: Iterable[Any], length: int, title: str) -> Iterator[Any]:
         for count, item in enumerate(items, start=1):
             yield item
             progress(min(1.0, count / max(1, length)))
 
-    every, smooth = settings
     try:
         return predict_video(
-            (io.BytesIO(upload[0]), upload[1]),
+            (io.BytesIO(upload.data), upload.name),
             inference.predictor(benchmark),
             run_ids,
             inference.face_detector(VIDEO_SIDE),
-            VideoOptions(every, smooth, MAX_FRAMES),
+            options,
             shown,
         )
     except FerscopeError as error:
@@ -102,12 +109,12 @@ def _predict(
 
 
 @st.cache_resource(max_entries=16, ttl=600, show_spinner="Opening the frame ...")
-def frame(data: bytes, name: str, number: int) -> Image.Image | None:
+def frame(upload: UploadedFile, number: int) -> Image.Image | None:
     """Returns one frame of an uploaded video; None if it cannot be read."""
     from fer_core.data.video import read_frames
 
     try:
-        for video_frame in read_frames(io.BytesIO(data), None, name):
+        for video_frame in read_frames(io.BytesIO(upload.data), None, upload.name):
             if video_frame.number == number:
                 return video_frame.image
     except FerscopeError:

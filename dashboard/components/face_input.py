@@ -16,6 +16,7 @@ from PIL import Image
 
 from dashboard.cache import benchmarks, inference
 from dashboard.cache.benchmarks import Benchmark
+from dashboard.cache.uploads import UploadedFile
 from dashboard.components.attach import attach_pictures
 from dashboard.components.gallery import enlarge
 from dashboard.components.pickers import switch
@@ -37,14 +38,6 @@ PHOTOGRAPH = "a photograph"
 UPLOAD, CAMERA, EXAMPLE = "Upload", "Camera", "Example"
 MAX_PICTURES = 12
 OWN, SAMPLE = "own", "sample"
-
-
-@dataclass(frozen=True)
-class UploadedPicture:
-    """An uploaded file's bytes and name."""
-
-    data: bytes
-    name: str
 
 
 @dataclass(frozen=True)
@@ -109,9 +102,7 @@ def _sample_picture(benchmark: Benchmark, pictures: Pictures) -> DetectedPicture
     return DetectedPicture(sample_id, picture, (whole_picture(picture),))
 
 
-def _own_pictures(
-    benchmark: Benchmark, uploads: Sequence[UploadedPicture]
-) -> list[DetectedPicture]:
+def _own_pictures(benchmark: Benchmark, uploads: Sequence[UploadedFile]) -> list[DetectedPicture]:
     """Shows how pictures are read, detects their faces, and shows problems."""
     cropped = st.checkbox(
         "The picture is already a cropped face",
@@ -192,9 +183,7 @@ def _sample_face(benchmark: Benchmark, pictures: Pictures) -> StoredFace:
     return StoredFace(pixels, label if isinstance(label, str) else None)
 
 
-def _open(
-    benchmark: Benchmark, upload: UploadedPicture, *, cropped: bool
-) -> DetectedPicture | None:
+def _open(benchmark: Benchmark, upload: UploadedFile, *, cropped: bool) -> DetectedPicture | None:
     try:
         picture = inference.picture(upload.data, upload.name)
     except ImageError as error:
@@ -208,29 +197,29 @@ def _open(
     return DetectedPicture(upload.name, picture, faces.crops, problem, faces.too_small)
 
 
-def _receive(source: str, *, several: bool) -> list[UploadedPicture]:
+def _receive(source: str, *, several: bool) -> list[UploadedFile]:
     """Shows the widget of a picture source and returns its pictures."""
     if source == EXAMPLE:
         return [_example()]
     if source == CAMERA:
         photograph = st.camera_input("Take a photograph", key="camera")
-        return [UploadedPicture(photograph.getvalue(), photograph.name)] if photograph else []
+        return [UploadedFile(photograph.getvalue(), photograph.name)] if photograph else []
     # No list of types here: a browser's file type cannot be trusted, and open_picture has the
     # clearer error.
     label = "Pictures with faces" if several else "A picture with a face"
     uploaded = st.file_uploader(label, key="upload", accept_multiple_files=several)
     files = uploaded if isinstance(uploaded, list) else [uploaded] if uploaded is not None else []
-    return [UploadedPicture(file.getvalue(), file.name) for file in files]
+    return [UploadedFile(file.getvalue(), file.name) for file in files]
 
 
-def _example() -> UploadedPicture:
+def _example() -> UploadedFile:
     paths = _examples()
     names = [*paths, *([PHOTOGRAPH] if find_spec("matplotlib") else [])]
     name = st.segmented_control(
         "Example", names, default=names[0], required=True, key="example", bind=BIND, wrap=True
     )
     path = _photograph() if name == PHOTOGRAPH else paths[str(name)]
-    return UploadedPicture(path.read_bytes(), path.name)
+    return UploadedFile(path.read_bytes(), path.name)
 
 
 def _examples() -> Mapping[str, Path]:

@@ -1,16 +1,15 @@
 """A video's predictions over time: timeline, changes, and the frame of a moment."""
 
-from collections.abc import Sequence
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
 
-import altair as alt
 import pandas as pd
 import streamlit as st
 
 from dashboard.cache import video
 from dashboard.cache.benchmarks import Benchmark
+from dashboard.cache.uploads import UploadedFile
 from dashboard.components import download
 from dashboard.components.chart import values
 from dashboard.components.columns import percent_column
@@ -19,29 +18,27 @@ from fer_core.csv_text import csv_text
 from fer_core.data.faces import DetectedFace
 from fer_core.data.imaging import printable_name
 from fer_core.figures.boxes import BoxLabel, draw_boxes
-from fer_core.figures.palette import class_colour
+from fer_core.figures.video import NO_FACE, SELECTION, timeline_chart
 from fer_core.predictor.table import TOO_SMALL, prediction_changes
 
-_NO_FACE = "no face"
-_SELECT = "moment"
 
-
-def timeline(benchmark: Benchmark, table: pd.DataFrame, upload: tuple[bytes, str]) -> int | None:
+def timeline(benchmark: Benchmark, table: pd.DataFrame, upload: UploadedFile) -> int | None:
     """Shows each model's predictions for each person over time, and a picker of a frame.
 
     Returns:
         Number of the frame that was clicked or picked last; None without one.
     """
     # what was picked belongs to one video: another one has other frames
-    key = digest_of([benchmark.directory.root, upload[1], sha256(upload[0]).hexdigest()])
+    key = digest_of([benchmark.directory.root, upload.name, sha256(upload.data).hexdigest()])
     rows = _rows(benchmark, table)
     picker, picks = f"picked-frame-{key}", f"picks-{key}"
     # the chart starts anew after a pick: a click on the frame that it keeps selected does nothing
     clicked = f"timeline-{key}-{st.session_state.get(picks, 0)}"
-    st.altair_chart(
-        _chart(rows, benchmark.info.labels),
+    st.vega_lite_chart(
+        rows,
+        timeline_chart(benchmark.info.labels),
         on_select=partial(_follow_click, clicked, picker),
-        selection_mode=[_SELECT],
+        selection_mode=[SELECTION],
         key=clicked,
         alt="Predictions of each model for each person over time",
     )
@@ -54,7 +51,7 @@ def timeline(benchmark: Benchmark, table: pd.DataFrame, upload: tuple[bytes, str
 
 def _follow_click(clicked: str, picker: str) -> None:
     """Moves the picker to the clicked frame."""
-    points = st.session_state[clicked]["selection"].get(_SELECT, [])
+    points = st.session_state[clicked]["selection"].get(SELECTION, [])
     st.session_state[picker] = int(points[0]["frame"]) if points else None
 
 
@@ -68,43 +65,18 @@ def _rows(benchmark: Benchmark, table: pd.DataFrame) -> pd.DataFrame:
     Each line is a person and a model, so that the models' predictions for a person are neighbours.
     """
     rows = table[["seconds", "frame", "face", "run", "confidence"]].copy()
-    rows["prediction"] = table[_column(table)].fillna(_NO_FACE)
-    rows["person"] = [_NO_FACE if pd.isna(face) else f"person {face + 1}" for face in rows["face"]]
+    rows["prediction"] = table[_column(table)].fillna(NO_FACE)
+    rows["person"] = [NO_FACE if pd.isna(face) else f"person {face + 1}" for face in rows["face"]]
     rows["model"] = rows["run"].map(benchmark.titles)
     several = rows["run"].nunique() > 1
     rows["line"] = rows["person"] + (" · " + rows["model"] if several else "")
     return rows.astype({"seconds": float, "frame": int}).drop(columns=["face", "run"])
 
 
-def _chart(rows: pd.DataFrame, labels: Sequence[str]) -> alt.Chart:
-    colours = [class_colour(label, labels) for label in labels] + ["#DDDDDD"]
-    chart: alt.Chart = (
-        alt.Chart(rows)
-        .mark_tick(thickness=4, size=22)
-        .encode(
-            x=alt.X("seconds:Q", title="seconds"),
-            y=alt.Y("line:N", title=None, axis=alt.Axis(labelLimit=220)),
-            color=alt.Color(
-                "prediction:N",
-                scale=alt.Scale(domain=[*labels, _NO_FACE], range=colours),
-                title=None,
-                legend=alt.Legend(orient="top", columns=4),
-            ),
-            tooltip=["model", "person", alt.Tooltip("seconds:Q", format=".2f"), "prediction",
-                     alt.Tooltip("confidence:Q", format=".0%")],
-        )
-        .properties(height=alt.Step(26))
-        .add_params(alt.selection_point(name=_SELECT, fields=["frame"], on="click", nearest=True))
-    )  # fmt: skip
-    return chart
-
-
-def moment(
-    benchmark: Benchmark, table: pd.DataFrame, upload: tuple[bytes, str], number: int
-) -> None:
+def moment(benchmark: Benchmark, table: pd.DataFrame, upload: UploadedFile, number: int) -> None:
     """Shows a frame with the boxes of its faces and every model's prediction."""
     rows = table[table["frame"] == number]
-    picture = video.frame(*upload, number)
+    picture = video.frame(upload, number)
     if picture is None or rows.empty:
         st.warning("This frame cannot be read again.")
         return

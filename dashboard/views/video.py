@@ -4,6 +4,7 @@ import streamlit as st
 
 from dashboard import theme
 from dashboard.cache import video as cache
+from dashboard.cache.uploads import UploadedFile
 from dashboard.components import pickers
 from dashboard.components.excluded import predicting_runs
 from dashboard.components.text import plain
@@ -33,8 +34,8 @@ if uploaded is None or not run_ids:
     st.info("Upload a video and pick at least one model.")
     st.caption(LIMITS)
     st.stop()
-upload = (uploaded.getvalue(), uploaded.name)
-if len(upload[0]) > MAX_MIB * 2**20:
+upload = UploadedFile(uploaded.getvalue(), uploaded.name)
+if len(upload.data) > MAX_MIB * 2**20:
     st.error(f"The video is larger than {MAX_MIB} MiB. Cut or compress it.")
     st.stop()
 with queued("video", benchmark.info.name, *run_ids, rate, smooth, upload):
@@ -43,7 +44,8 @@ with queued("video", benchmark.info.name, *run_ids, rate, smooth, upload):
         benchmark,
         tuple(run_ids),
         upload,
-        (1 / rate, smooth),
+        1 / rate,
+        smooth,
         lambda share: bar.progress(share, text="Predicting faces ..."),
     )
     bar.empty()

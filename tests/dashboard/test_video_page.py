@@ -41,7 +41,7 @@ def test_the_video_page_shows_a_timeline_and_the_table(toy, open_page, monkeypat
 
 def clicks(monkeypatch, app, *frames):
     """Lets the timeline report a click on a frame, as the browser does before the page runs."""
-    chart = st.altair_chart
+    chart = st.vega_lite_chart
 
     def clicked(*args, on_select, key, **options):
         if frames:
@@ -51,9 +51,9 @@ def clicks(monkeypatch, app, *frames):
             del st.session_state[key]
         return chart(*args, on_select=on_select, key=key, **options)
 
-    monkeypatch.setattr(st, "altair_chart", clicked)
+    monkeypatch.setattr(st, "vega_lite_chart", clicked)
     app.run()
-    monkeypatch.setattr(st, "altair_chart", chart)
+    monkeypatch.setattr(st, "vega_lite_chart", chart)
     assert not app.exception
 
 
