@@ -237,12 +237,24 @@ def _follow_pickers() -> None:
         st.query_params.update(picked)
 
 
-def in_cell(aligned: AlignedPredictions, run_id: str, cell: tuple[str, str]) -> NDArray[np.bool_]:
-    """Returns a mask of the samples in a cell, row or column of a run's matrix, shape (N,)."""
+def in_cell(
+    aligned: AlignedPredictions, cell: tuple[str, str], run_id: str, minus: str | None = None
+) -> NDArray[np.bool_]:
+    """Returns a mask of the samples in a cell, row or column of a matrix, shape (N,).
+
+    Args:
+        aligned: The predictions.
+        cell: True and predicted class; `ANY` for a column or a row.
+        run_id: The run whose matrix it is.
+        minus: A run whose matrix is subtracted: the samples behind the difference are those that
+            are in the cell for exactly one of the two.
+    """
+    if minus is not None:
+        return in_cell(aligned, cell, run_id) ^ in_cell(aligned, cell, minus)
     true, predicted = cell
     inside = np.ones(len(aligned), dtype=bool)
     if true != ANY:
-        inside &= aligned.truth == aligned.labels.index(true)
+        inside &= aligned.of_class(true)
     if predicted != ANY:
         inside &= aligned.predicted[aligned.row(run_id)] == aligned.labels.index(predicted)
     return inside

@@ -2,7 +2,6 @@
 
 from functools import partial
 
-import numpy as np
 import streamlit as st
 
 from dashboard import theme
@@ -56,8 +55,8 @@ with first:
     conditions = filters.sample_filter(groups)
 with second:
     ends = filters.confidence_filter()
-row = aligned.row(run_id)
-kept = filters.filter_mask(groups, conditions, aligned.confidence[row], ends)
+confidence = aligned.confidence[aligned.row(run_id)]
+kept = filters.filter_mask(groups, conditions, confidence, ends)
 if minus is not None and ends != filters.ANY_CONFIDENCE:
     st.warning(
         f"The images are chosen by the confidence of {plain(titles[run_id])} alone. A difference "
@@ -70,13 +69,9 @@ if not kept.any():
     st.stop()
 
 labels = aligned.labels.names
-truth = aligned.truth[kept]
-matrix = metrics.confusion_matrix(truth, aligned.predicted[row, kept], len(labels))
-other = (
-    None
-    if minus is None
-    else metrics.confusion_matrix(truth, aligned.predicted[aligned.row(minus), kept], len(labels))
-)
+images = int(kept.sum())
+matrix = aligned.confusion(run_id, kept)
+other = None if minus is None else aligned.confusion(minus, kept)
 cell = sample_list.cell_in_address(labels)
 chart, table = st.columns([5, 3], gap="large")
 results_of = "" if scope.within is None else scope.within.content_key
@@ -99,14 +94,14 @@ with chart:
     values(lambda: table_of_spec(spec), "matrix")
     if other is None or minus is None:
         st.caption(
-            f"{len(truth):,} images, accuracy {metrics.accuracy(matrix):.1%}. Green cells are "
+            f"{images:,} images, accuracy {metrics.accuracy(matrix):.1%}. Green cells are "
             "correct predictions, red cells are errors; stronger colours are larger shares of the "
             f"{'column' if show == Normalisation.BY_PREDICTION else 'row'}."
         )
     else:
         unit = "images" if show == Normalisation.COUNTS else "percentage points"
         st.caption(
-            f"{plain(titles[run_id])} minus {plain(titles[minus])} in {unit}, on {len(truth):,} "
+            f"{plain(titles[run_id])} minus {plain(titles[minus])} in {unit}, on {images:,} "
             f"images: accuracy {metrics.accuracy(matrix):.1%} and {metrics.accuracy(other):.1%}. "
             "Green is better (more correct predictions or fewer errors), red worse."
         )
@@ -133,14 +128,10 @@ if cell is None:
         icon=":material/touch_app:",
     )
 else:
-    inside = kept & sample_list.in_cell(aligned, run_id, cell)
-    others = {}
-    if minus is not None:
-        # the samples behind the difference: those in this cell for exactly one of the models
-        inside ^= kept & sample_list.in_cell(aligned, minus, cell)
-        others = {minus: titles[minus]}
+    inside = kept & sample_list.in_cell(aligned, cell, run_id, minus)
+    others = {} if minus is None else {minus: titles[minus]}
     st.subheader(plain(sample_list.heading(cell)), anchor=False)
-    listing = sample_list.Listing.of(aligned, run_id, np.asarray(inside), others)
+    listing = sample_list.Listing.of(aligned, run_id, inside, others)
     st.caption(
         f"{len(listing):,} samples, most confident first"
         + ("" if minus is None else "; only those on which the two models differ")

@@ -8,6 +8,7 @@ from dashboard.components import filters, pickers, sample_list
 from dashboard.components.filters import ALL_CLASSES
 from dashboard.components.text import plain
 from dashboard.state import BIND, Key
+from fer_core.evaluation.aligned import failures
 
 KINDS = {
     "errors": "Errors",
@@ -42,23 +43,15 @@ with second:
     ends = filters.confidence_filter()
 
 row = aligned.row(run_id)
-compared = aligned.only(list(dict.fromkeys([*board.aligned.runs, run_id])))
-models_right = compared.right.sum(axis=0)
-wrong = ~aligned.right[row]
-inside = {
-    "errors": wrong,
-    "all": models_right == 0,
-    "alone": wrong & (models_right == len(compared.runs) - 1),
-    "unlike": ~wrong & (models_right == 1),
-}[kind]
-inside = inside & filters.filter_mask(groups, conditions, aligned.confidence[row], ends)
+failed = failures(aligned, run_id, board.aligned.runs)
+inside = failed[kind] & filters.filter_mask(groups, conditions, aligned.confidence[row], ends)
 if label != ALL_CLASSES:
-    inside &= aligned.truth == aligned.labels.index(str(label))
+    inside &= aligned.of_class(str(label))
 
 listing = sample_list.Listing.of(aligned, run_id, inside)
 st.caption(
     f"{len(listing):,} samples shown. {plain(benchmark.titles[run_id])} is wrong on "
-    f"{int(wrong.sum()):,} of {filters.describe(board)}."
+    f"{int(failed['errors'].sum()):,} of {filters.describe(board)}."
 )
 empty = "No sample is left. Remove a filter, or show other errors."
 sample_list.show(benchmark, listing, f"{run_id}-{kind}", empty=empty)

@@ -9,6 +9,7 @@ from dashboard.components.filters import ALL_CLASSES
 from dashboard.components.text import plain
 from dashboard.sections import head_to_head
 from dashboard.state import BIND, Key
+from fer_core.evaluation.aligned import outcomes as outcomes_of
 from fer_core.evaluation.diversity import kappa
 from fer_core.evaluation.significance import difference, mcnemar
 from fer_core.figures import charts
@@ -33,14 +34,9 @@ with right:
     old = pickers.run_picker(benchmark, rest, label="Compared with", key=Key.AGAINST)
 filters.unranked_notes(board, new, old)
 
-new_right, old_right = aligned.right[aligned.row(new)], aligned.right[aligned.row(old)]
-outcomes = {
-    "fixed": new_right & ~old_right,
-    "broken": old_right & ~new_right,
-    "both_wrong": ~new_right & ~old_right,
-    "both_right": new_right & old_right,
-}
+outcomes = outcomes_of(aligned, new, old)
 counts = {name: int(mask.sum()) for name, mask in outcomes.items()}
+new_right, old_right = aligned.right[aligned.row(new)], aligned.right[aligned.row(old)]
 gap = difference(aligned.truth, new_right, old_right, len(aligned.labels))
 p_value = mcnemar(counts["fixed"], counts["broken"])
 for column, (name, title) in zip(st.columns(4), head_to_head.OUTCOMES.items(), strict=True):
@@ -74,7 +70,7 @@ with right:
                          bind=BIND)  # fmt: skip
 inside = outcomes[kind]
 if label in aligned.labels.names:
-    inside = inside & (aligned.truth == aligned.labels.index(str(label)))
+    inside = inside & aligned.of_class(str(label))
 listing = sample_list.Listing.of(aligned, new, inside, {old: titles[old]})
 st.caption(f"{len(listing):,} images: {head_to_head.HELP[kind]} Most confident first.")
 name = f"{new}-against-{old}-{kind}"

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from fer_core.errors import ArtifactError
 from fer_core.evaluation.calibration import scaled_confidence
+from fer_core.evaluation.metrics import confusion_matrix
 from fer_core.evaluation.predictions import SplitPredictions
 from fer_core.labels import LabelSet
 
@@ -106,6 +107,21 @@ class AlignedPredictions:
         """Whether each prediction is right, shape (R, N)."""
         return np.stack([part.right for part in self.predictions.values()])
 
+    def of_class(self, label: str) -> NDArray[np.bool_]:
+        """Returns a mask of the samples with a true class, shape (N,)."""
+        inside: NDArray[np.bool_] = self.truth == self.labels.index(label)
+        return inside
+
+    def confusion(self, run_id: str, inside: NDArray[np.bool_]) -> NDArray[np.int64]:
+        """Counts some samples by true (row) and predicted (column) class, shape (K, K).
+
+        Args:
+            run_id: The run that predicted them.
+            inside: A mask of the samples, shape (N,).
+        """
+        predicted = self.predicted[self.row(run_id), inside]
+        return confusion_matrix(self.truth[inside], predicted, len(self.labels))
+
     def row(self, run_id: str) -> int:
         """Returns the row index of a run.
 
@@ -121,3 +137,49 @@ class AlignedPredictions:
     @property
     def _first(self) -> SplitPredictions:
         return next(iter(self.predictions.values()))
+
+
+def failures(
+    aligned: AlignedPredictions, run_id: str, compared: Sequence[str]
+) -> dict[str, NDArray[np.bool_]]:
+    """Returns masks of the samples on which a run fails, alone or with others, shape (N,) each.
+
+    Args:
+        aligned: The predictions.
+        run_id: The run.
+        compared: The runs that it is compared with.
+
+    Returns:
+        `errors`: it is wrong; `all`: every run is wrong; `alone`: only it is wrong; `unlike`: only
+        it is right.
+    """
+    runs = list(dict.fromkeys([*compared, run_id]))
+    wrong = ~aligned.right[aligned.row(run_id)]
+    runs_right = aligned.only(runs).right.sum(axis=0)
+    return {
+        "errors": wrong,
+        "all": runs_right == 0,
+        "alone": wrong & (runs_right == len(runs) - 1),
+        "unlike": ~wrong & (runs_right == 1),
+    }
+
+
+def outcomes(aligned: AlignedPredictions, new: str, old: str) -> dict[str, NDArray[np.bool_]]:
+    """Returns masks of the samples by which of two runs is right on them, shape (N,) each.
+
+    Args:
+        aligned: The predictions.
+        new: A run.
+        old: The run that it is compared with.
+
+    Returns:
+        `fixed`: only the new one is right; `broken`: only the old one is; `both_wrong`;
+        `both_right`.
+    """
+    new_right, old_right = aligned.right[aligned.row(new)], aligned.right[aligned.row(old)]
+    return {
+        "fixed": new_right & ~old_right,
+        "broken": old_right & ~new_right,
+        "both_wrong": ~new_right & ~old_right,
+        "both_right": new_right & old_right,
+    }
