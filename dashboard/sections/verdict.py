@@ -1,7 +1,7 @@
 """The sections of the start page: the verdict, its reasons and its limits."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from html import escape
 
 import streamlit as st
@@ -66,16 +66,16 @@ def sentence(verdict: Verdict) -> None:
 def links(benchmark: Benchmark, verdict: Verdict) -> None:
     """Shows links that open the recommended model."""
     pick = verdict.recommended
-    query = {} if pick is None else {Key.RUN: pick.run_id}
     with st.container(horizontal=True):
         if pick is not None:
-            _page_link("run", "Its page", benchmark, query)
-            _page_link("confusion", "Its confusion matrix", benchmark, query | {Key.WHERE: ""})
+            query = pages.run_query(benchmark.info.name, pick.run_id)
+            everywhere = pages.run_query(benchmark.info.name, pick.run_id, {Key.WHERE: ""})
+            pages.link("run", "Its page", query)
+            pages.link("confusion", "Its confusion matrix", everywhere)
             test = cache.candidate(benchmark, pick.run_id).test
-            errors = f"Its {int((~test.right).sum()):,} errors"
-            _page_link("errors", errors, benchmark, query | {Key.WHERE: ""})
-            _page_link("trust", "Its calibration and slices", benchmark, query)
-            _page_link("compare", "Try it on a face", benchmark, query)
+            pages.link("errors", f"Its {int((~test.right).sum()):,} errors", everywhere)
+            pages.link("trust", "Its calibration and slices", query)
+            pages.link("compare", "Try it on a face", query)
 
 
 def downloads(benchmark: Benchmark, verdict: Verdict, point: OperatingPoint | None) -> None:
@@ -128,8 +128,8 @@ def failures(benchmark: Benchmark, verdict: Verdict) -> None:
             st.markdown(plain(part.statement))
             _faces(benchmark, test, errors_in_slice(test, groups, part), f"slice-{number}")
             where = [f"{facet}: {group}" for facet, group in part.conditions]
-            query = {Key.RUN: pick.run_id, Key.WHERE: where}
-            _page_link("errors", f"Open its {part.errors:,} errors", benchmark, query)
+            query = pages.run_query(benchmark.info.name, pick.run_id, {Key.WHERE: where})
+            pages.link("errors", f"Open its {part.errors:,} errors", query)
         if not weak.slices:
             st.caption("No group of images has more errors than the others.")
     with right:
@@ -137,20 +137,19 @@ def failures(benchmark: Benchmark, verdict: Verdict) -> None:
         for number, confusion in enumerate(weak.confusions):
             st.markdown(plain(verdict_text.confusion_text(confusion)))
             _faces(benchmark, test, confused_images(test, confusion), f"confusion-{number}")
-            query = {
-                Key.RUN: pick.run_id,
+            cell: pages.Query = {
                 Key.TRUE: confusion.truth,
                 Key.PREDICTED: confusion.predicted,
                 Key.WHERE: "",  # clears a filter that another page left
             }
-            text = f"Open these {confusion.images:,} images"
-            _page_link("confusion", text, benchmark, query)
+            query = pages.run_query(benchmark.info.name, pick.run_id, cell)
+            pages.link("confusion", f"Open these {confusion.images:,} images", query)
         if not weak.confusions:
             st.caption("It makes no error on test.")
     if weak.drawn_faces:
         st.markdown(f"**Drawn faces.** {plain(weak.drawn_faces)}")
-        query = {Key.RUN: pick.run_id, Key.PROBE: ONLY_CHANGED}
-        _page_link("response_curves", "What changes its predictions", benchmark, query)
+        query = pages.run_query(benchmark.info.name, pick.run_id, {Key.PROBE: ONLY_CHANGED})
+        pages.link("response_curves", "What changes its predictions", query)
 
 
 def limits(verdict: Verdict) -> None:
@@ -165,15 +164,6 @@ def _estimate(label: str, estimate: Estimate) -> None:
 
 def _metric(label: str, value: str, help_text: str) -> None:
     st.metric(label, value, help=help_text, border=True, width=_METRIC_WIDTH)
-
-
-def _page_link(
-    page: str, text: str, benchmark: Benchmark, query: Mapping[Key, str | Sequence[str]]
-) -> None:
-    address = {str(Key.BENCHMARK): benchmark.info.name} | {
-        str(key): value if isinstance(value, str) else list(value) for key, value in query.items()
-    }
-    pages.link(page, text, address)
 
 
 def _faces(
