@@ -160,6 +160,12 @@ def mean_agreement(predicted: Sequence[NDArray[np.int64]]) -> float:
     return float(np.mean([_agreement(a, b) for a, b in pairs])) if pairs else float("nan")
 
 
+def agreement_by_image(predicted: Sequence[NDArray[np.int64]]) -> Floats:
+    """Returns the share of pairs of runs that agree on each image, shape (N,); two runs or more."""
+    agreeing: Floats = np.mean([a == b for a, b in combinations(predicted, 2)], axis=0)
+    return agreeing
+
+
 def _agreement(first: NDArray[np.int64], second: NDArray[np.int64]) -> float:
     return float((first == second).mean())
 

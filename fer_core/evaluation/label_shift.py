@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import ndtr
 
 from fer_core.evaluation.predictions import SplitPredictions
 
@@ -75,6 +76,44 @@ def em_priors(probabilities: Floats, source: Floats) -> Floats:
             break
         priors = updated
     return priors
+
+
+@dataclass(frozen=True)
+class AgreementCheck:
+    """Agreement of networks on a set, and what class shares alone would make of it.
+
+    If only class shares differ, each class has the agreement that it has on validation.
+
+    Attributes:
+        observed: Mean agreement of pairs of networks on the set, 0 to 1.
+        expected: Mean agreement on validation at the estimated class shares.
+        p_value: One-sided test of a lower agreement than expected.
+    """
+
+    observed: float
+    expected: float
+    p_value: float
+
+    @classmethod
+    def of(
+        cls, known: Floats, truth: NDArray[np.int64], shares: Floats, new: Floats
+    ) -> "AgreementCheck":
+        """Compares the agreement by image on validation and on the set.
+
+        Args:
+            known: Agreement of the networks on each validation image, shape (N,).
+            truth: Class of each validation image, shape (N,).
+            shares: Estimated class shares of the set, shape (K,).
+            new: Agreement on each face of the set, shape (M,).
+        """
+        weights = (shares / np.maximum(priors_of(truth, len(shares)), 1e-6))[truth]
+        weights = weights / weights.sum()
+        expected = float(weights @ known)
+        variance = float(weights @ (known - expected) ** 2)
+        error = np.sqrt(variance * (1 / len(new) + float(weights @ weights)))
+        observed = float(new.mean())
+        score = (observed - expected) / error if error > 0 else 0.0
+        return cls(observed, expected, float(ndtr(score)))
 
 
 def reweighted(probabilities: Floats, weights: Floats) -> Floats:

@@ -20,7 +20,7 @@ class RunShift(_Frozen):
         benchmark_accuracy: Accuracy on the benchmark's test split.
         benchmark_ece: ECE there, calibrated by the temperature of validation.
         accuracy: Accuracy on labelled faces; predictions of classes that the set lacks are wrong.
-            None without labels.
+            None without labels. The interval is Wilson's, or over persons where they are known.
         accuracy_present: Accuracy if the probabilities are renormalised over the classes of the
             set; None if it has all classes, or no labels.
         ece: ECE on labelled faces, calibrated by the same temperature.
@@ -29,6 +29,8 @@ class RunShift(_Frozen):
             files.
         reweighted: Accuracy at the class shares of the benchmark's test split, over the classes
             that the set has.
+        at_set_shares: Accuracy on the benchmark's test split at the class shares of the labelled
+            faces. None without labels and in older files.
         within: Accuracy on labelled faces like the benchmark's; None if they were not compared or
             are too few.
         estimates: Accuracy of all faces as estimated without labels, by method.
@@ -43,6 +45,7 @@ class RunShift(_Frozen):
     ece: float | None = None
     ece_by_chance: float | None = None
     reweighted: float | None = None
+    at_set_shares: float | None = None
     within: float | None = None
     estimates: Mapping[str, float]
     estimate: float
@@ -186,6 +189,8 @@ class ShiftReport(Record):
         error: Errors of the estimate where labels exist; None if it was not checked.
         margin: Half the width of the 95% interval of the estimates' errors, for all runs at once;
             None if they were not checked.
+        persons: Number of persons of the labelled faces, if they are known; intervals are then
+            bootstrapped over persons. None in older files.
     """
 
     faces: int
@@ -206,3 +211,33 @@ class ShiftReport(Record):
     reasons: tuple[str, ...]
     error: ErrorOfEstimates | None
     margin: float | None = None
+    persons: int | None = None
+
+    @property
+    def contradicted_shares(self) -> tuple[str, ...]:
+        """A sentence on the estimated class share that labels contradict most; empty without one.
+
+        The 95% interval of the labelled share and that of the estimate do not overlap.
+        """
+        contradicted = []
+        for row in self.classes:
+            known = _labelled_share(row, self.labelled)
+            if known is not None and not (known.low <= row.bbse[2] and row.bbse[1] <= known.high):
+                contradicted.append((abs(known.value - row.bbse[0]), row, known))
+        if not contradicted:
+            return ()
+        _, row, known = max(contradicted, key=lambda item: item[0])
+        value, low, high = row.bbse
+        return (
+            f"The labels contradict the estimated class shares: {known.value:.0%} "
+            f"({known.low:.0%} to {known.high:.0%}) of {self.labelled:,} labelled faces are "
+            f"{row.label}, the estimate without labels is {value:.0%} ({low:.0%} to {high:.0%}). "
+            "Faces of a class do not look as in the benchmark, or the labelled faces are no random "
+            "sample.",
+        )
+
+
+def _labelled_share(row: ClassShare, labelled: int) -> Estimate | None:
+    if row.labelled is None:
+        return None
+    return Estimate.of_share(round(row.labelled * labelled), labelled)

@@ -14,6 +14,7 @@ from fer_core.evaluation import metrics
 from fer_core.evaluation.accuracy_estimates import (
     AgreementLine,
     RunPredictions,
+    agreement_by_image,
     estimate,
     mean_agreement,
     moved_share,
@@ -24,6 +25,7 @@ from fer_core.evaluation.estimate_trust import (
     Signals,
     contradicted_by_labels,
     error_of,
+    faces_needed,
     margin_of,
     method_error,
     read_checks,
@@ -31,14 +33,20 @@ from fer_core.evaluation.estimate_trust import (
     shown_estimate,
     spread_of,
 )
-from fer_core.evaluation.label_shift import em_priors, priors_of, with_interval
+from fer_core.evaluation.label_shift import (
+    AgreementCheck,
+    bbse,
+    em_priors,
+    priors_of,
+    with_interval,
+)
+from fer_core.evaluation.person_accuracy import persons_of, share_of
 from fer_core.evaluation.predictions import (
     UNLABELLED,
     Predictions,
     SplitPredictions,
     read_predictions,
 )
-from fer_core.evaluation.report import Estimate
 from fer_core.evaluation.shift import (
     ClassShare,
     DistributionShift,
@@ -58,6 +66,9 @@ SURE = 0.8
 _RESAMPLES = 200
 _UNLIKELY = 0.05
 _FIVE = (5, 25, 50, 75, 95)
+QUALITY = frozenset({"brightness", "contrast", "sharpness"})
+"""Measures of the pictures that show whether faces look as in the benchmark."""
+
 _PICTURES = {
     "brightness": ("light: mean grey level", ""),
     "contrast": ("contrast: deviation of grey levels", ""),
@@ -127,6 +138,19 @@ class _Facts:
         return self.measurements["distance"].to_numpy(dtype=np.float64)
 
     @property
+    def persons(self) -> NDArray[np.object_] | None:
+        """Person of each face, shape (N,); None if they are not known."""
+        return persons_of(self.samples)
+
+    @property
+    def labelled_persons(self) -> int | None:
+        """Number of persons of the labelled faces; None if they are not known."""
+        if self.persons is None:
+            return None
+        labelled = self.samples["label"].notna().to_numpy()
+        return int(pd.Series(self.persons[labelled]).nunique()) or None
+
+    @property
     def outside(self) -> float | None:
         """Share of faces farther out than 99% of the benchmark's; None if not compared."""
         seen = np.isfinite(self.distances)
@@ -153,23 +177,24 @@ def build_shift(benchmark: BenchmarkDir) -> ShiftReport:
     info, samples = benchmark.info(), benchmark.samples()
     facts = _Facts(runs, samples, _measurements(benchmark, samples), _reference(origin))
     line = AgreementLine.of({name: run.predictions for name, run in _networks(runs).items()})
-    rows = tuple(_run_shift(run, line, facts.within) for run in runs.values())
+    rows = tuple(_run_shift(run, line, facts) for run in runs.values())
     present = tuple(name for name, count in info.counts["test"].items() if count)
     classes = _classes(max(runs.values(), key=lambda run: run.predictions.accuracy), present)
     framing = _framing(facts)
     agreement, before = _agreements(_networks(runs))
-    causes, sentence = explain(rows, _signs(facts, classes, framing))
+    pictures = _pictures(samples, origin.samples())
+    causes, sentence = explain(rows, _signs(facts, classes, (framing, pictures)))
     checks = read_checks(origin.estimate_checks_path)
     signals = _signals(facts, rows, checks)
     reasons = reasons_against(signals)
-    return ShiftReport(
+    report = ShiftReport(
         faces=len(samples),
         labelled=info.labelled,
         missing_classes=tuple(n for n in info.labels if n not in present) if present else (),
         runs=rows,
         ranking=order_of_runs(list(runs.values())),
         classes=classes,
-        pictures=_pictures(samples, origin.samples()),
+        pictures=pictures,
         framing=framing,
         outside=facts.outside,
         outside_run=None if facts.reference is None else facts.reference.run_id,
@@ -181,15 +206,24 @@ def build_shift(benchmark: BenchmarkDir) -> ShiftReport:
         reasons=reasons,
         error=error_of(checks),
         margin=signals.margin,
+        persons=facts.labelled_persons,
     )
+    reasons = (*reasons, *report.contradicted_shares)
+    return report.model_copy(update={"trusted": not reasons, "reasons": reasons})
 
 
 def _signs(
-    facts: _Facts, classes: Sequence[ClassShare], framing: Sequence[DistributionShift]
+    facts: _Facts,
+    classes: Sequence[ClassShare],
+    measured: tuple[Sequence[DistributionShift], Sequence[DistributionShift]],
 ) -> Signs:
+    """Returns the signs of a shift; what is measured is framing, then light and sharpness."""
+    framing, pictures = measured
     return Signs(
         classes=classes,
         framing=framing,
+        pictures=[row for row in pictures if row.name in QUALITY],
+        agreement=_agreement_check(_networks(facts.runs)),
         framing_check=_framing_check(facts),
         outside=facts.outside,
         compared=int(np.isfinite(facts.distances).sum()),
@@ -208,6 +242,7 @@ def _signals(facts: _Facts, rows: Sequence[RunShift], checks: pd.DataFrame | Non
     estimates = [row.estimate for row in rows]
     images = min(len(run.validation) for run in facts.runs.values())
     margin = None if method is None else margin_of(estimates, faces, method, images)
+    enough = None if method is None else faces_needed(estimates, method, images)
     return Signals(
         faces=faces,
         margin=margin,
@@ -217,6 +252,7 @@ def _signals(facts: _Facts, rows: Sequence[RunShift], checks: pd.DataFrame | Non
         moved=moved_share([run.predictions for run in facts.runs.values()]),
         misplaced=max((row.outside for row in _framing(facts)), default=0.0),
         contradicted=contradicted_by_labels(rows, margin),
+        enough=enough,
     )
 
 
@@ -266,12 +302,10 @@ def _reference(origin: BenchmarkDir) -> ShiftReference | None:
         return None
 
 
-def _run_shift(
-    run: TransferredRun, line: AgreementLine | None, within: NDArray[np.bool_] | None
-) -> RunShift:
+def _run_shift(run: TransferredRun, line: AgreementLine | None, facts: _Facts) -> RunShift:
     test, labelled = run.benchmark_test, run.labelled
     estimates = {str(name): value for name, value in estimate(run.predictions, line).items()}
-    facts = RunShift(
+    shift = RunShift(
         run_id=run.info.run_id,
         benchmark_accuracy=_accuracy(test),
         benchmark_ece=metrics.ece(test.truth, test.probabilities),
@@ -279,22 +313,25 @@ def _run_shift(
         estimate=shown_estimate(estimates),
     )
     if not len(labelled):
-        return facts
+        return shift
+    known = run.everything.truth != UNLABELLED
+    persons = None if facts.persons is None else facts.persons[known]
     names = [labelled.labels.names[index] for index in np.unique(labelled.truth)]
     present = None
     if 2 <= len(names) < len(labelled.labels):
-        present = _share(labelled.subset(names))
-    inside = None
+        present = share_of(labelled.subset(names).right, persons)
+    inside, within = None, facts.within
     if within is not None:
-        like = run.everything.select((run.everything.truth != UNLABELLED) & within)
+        like = run.everything.select(known & within)
         inside = _accuracy(like) if len(like) >= FEWEST_WITHIN else None
-    return facts.model_copy(
+    return shift.model_copy(
         update={
-            "accuracy": _share(labelled),
+            "accuracy": share_of(labelled.right, persons),
             "accuracy_present": present,
             "ece": metrics.ece(labelled.truth, labelled.probabilities),
             "ece_by_chance": ece_by_chance(test, len(labelled)),
             "reweighted": _reweighted(labelled, test),
+            "at_set_shares": _reweighted(test, labelled),
             "within": inside,
         }
     )
@@ -313,30 +350,24 @@ def ece_by_chance(test: SplitPredictions, images: int, seed: int = 0) -> float:
     return float(np.quantile(values, 1 - _UNLIKELY))
 
 
-def _share(predictions: SplitPredictions) -> Estimate | None:
-    return Estimate.of_share(int(predictions.right.sum()), len(predictions))
-
-
 def _accuracy(predictions: SplitPredictions) -> float:
     return float(predictions.right.mean())
 
 
-def _reweighted(labelled: SplitPredictions, test: SplitPredictions) -> float:
-    """Returns the accuracy at the benchmark's class shares, over the classes of the set."""
-    shares = priors_of(test.truth, len(test.labels))
-    right = labelled.right
-    present = np.unique(labelled.truth)
-    recalls = np.array([right[labelled.truth == index].mean() for index in present])
+def _reweighted(scored: SplitPredictions, other: SplitPredictions) -> float:
+    """Returns the accuracy at the class shares of other images, over the scored classes."""
+    shares = priors_of(other.truth, len(other.labels))
+    right = scored.right
+    present = np.unique(scored.truth)
+    recalls = np.array([right[scored.truth == index].mean() for index in present])
     weights = shares[present]
-    return (
-        float((recalls * weights).sum() / weights.sum()) if weights.sum() else _accuracy(labelled)
-    )
+    return float((recalls * weights).sum() / weights.sum()) if weights.sum() else _accuracy(scored)
 
 
 def _classes(run: TransferredRun, present: Sequence[str]) -> tuple[ClassShare, ...]:
     """Returns class shares; estimates are those of the most accurate run on validation."""
     names = run.everything.labels.names
-    bbse = with_interval(run.validation, run.everything.predicted)
+    shares = with_interval(run.validation, run.everything.predicted)
     source = priors_of(run.validation.truth, len(names))
     em = em_priors(run.everything.probabilities, source)
     benchmark = priors_of(run.benchmark_test.truth, len(names))
@@ -346,7 +377,7 @@ def _classes(run: TransferredRun, present: Sequence[str]) -> tuple[ClassShare, .
             label=name,
             benchmark=float(benchmark[index]),
             labelled=float(labelled[index]) if present else None,
-            bbse=(float(bbse.value[index]), float(bbse.low[index]), float(bbse.high[index])),
+            bbse=(float(shares.value[index]), float(shares.low[index]), float(shares.high[index])),
             em=float(em[index]),
         )
         for index, name in enumerate(names)
@@ -435,6 +466,25 @@ def _agreements(networks: Mapping[str, TransferredRun]) -> tuple[float | None, f
     runs = list(networks.values())
     before = mean_agreement([run.validation.predicted for run in runs])
     return mean_agreement([run.everything.predicted for run in runs]), before
+
+
+def _agreement_check(networks: Mapping[str, TransferredRun]) -> AgreementCheck | None:
+    """Compares the networks' agreement with that of the estimated class shares alone."""
+    runs = list(networks.values())
+    if len(runs) < 2:
+        return None
+    try:
+        known = [run.validation.aligned_with(runs[0].validation) for run in runs]
+    except ArtifactError:
+        return None
+    best = max(runs, key=lambda run: run.predictions.accuracy)
+    shares = bbse(best.validation, best.everything.predicted)
+    return AgreementCheck.of(
+        agreement_by_image([part.predicted for part in known]),
+        known[0].truth,
+        shares,
+        agreement_by_image([run.everything.predicted for run in runs]),
+    )
 
 
 def _conflicts(runs: Mapping[str, TransferredRun]) -> float | None:

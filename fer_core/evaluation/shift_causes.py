@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from scipy.special import bdtrc
 
 from fer_core.evaluation.estimate_trust import MOST_OUTSIDE
+from fer_core.evaluation.label_shift import AgreementCheck
 from fer_core.evaluation.shift import Cause, ClassShare, DistributionShift, RunShift
 from fer_core.evaluation.significance import LEVEL, mcnemar
 
@@ -30,6 +31,12 @@ EXPECTED_OUTSIDE = 0.01
 FEWEST_REFRAMED = 30
 ECE_RISE = 0.05
 SHARE_CHANGE = 0.1
+
+EXPECTED_BEYOND = 0.02
+"""Share of the benchmark's own faces outside its 1% to 99% quantiles."""
+
+LESS_AGREEMENT = 0.05
+"""Fall of the networks' agreement, beyond that of class shares, from which faces differ."""
 
 _ADAPT = "adapt a run to labels of this set"
 _RECALIBRATE = "recalibrate: fit temperature and class priors on labels of this set"
@@ -79,6 +86,9 @@ class Signs:
         compared: Number of faces that were compared in the embedding.
         conflicts: Share of labels that all networks contradict alike, beyond the benchmark's; None
             if it is unknown.
+        pictures: Light, contrast and sharpness.
+        agreement: Agreement of the networks, and what class shares alone would make of it; None if
+            it is unknown.
     """
 
     classes: Sequence[ClassShare]
@@ -87,6 +97,8 @@ class Signs:
     outside: float | None
     compared: int
     conflicts: float | None
+    pictures: Sequence[DistributionShift] = ()
+    agreement: AgreementCheck | None = None
 
 
 def explain(runs: Sequence[RunShift], signs: Signs) -> tuple[tuple[Cause, ...], str]:
@@ -123,15 +135,26 @@ def _label_cause(conflicts: float) -> Cause:
 
 
 def _class_cause(runs: Sequence[RunShift], accuracy: float) -> Cause:
+    """Returns the part of class shares: the mean of both orders of changing shares and recalls.
+
+    Runs that predict one class for want of evidence reach a high recall of it; its share in the
+    benchmark alone would then explain too much.
+    """
     values = [run.reweighted for run in runs if run.reweighted is not None]
-    gain = float(np.mean(values)) - accuracy
-    return Cause(
-        name="class shares",
-        points=100 * gain,
-        text=f"At the benchmark's class shares the mean accuracy would be {accuracy + gain:.1%} "
-        f"instead of {accuracy:.1%}.",
-        remedy=_RECALIBRATE,
+    gains = [float(np.mean(values)) - accuracy]
+    text = (
+        f"At the benchmark's class shares the mean accuracy would be {accuracy + gains[0]:.1%} "
+        f"instead of {accuracy:.1%}"
     )
+    pairs = [(run.benchmark_accuracy, run.at_set_shares) for run in runs if run.at_set_shares]
+    if pairs:
+        before, there = np.mean(pairs, axis=0).tolist()
+        gains.append(before - there)
+        text += (
+            f"; on the benchmark at this set's class shares, {there:.1%} instead of {before:.1%}"
+        )
+    points = 100 * float(np.mean(gains))
+    return Cause(name="class shares", points=points, text=f"{text}.", remedy=_RECALIBRATE)
 
 
 def _framing_cause(check: FramingCheck) -> Cause:
@@ -206,7 +229,7 @@ def _is_less_calibrated(runs: Sequence[RunShift]) -> bool:
 
 def _without_labels(signs: Signs) -> tuple[tuple[Cause, ...], str]:
     """Names what differs; without labels nothing says how much accuracy it costs."""
-    causes = _visible_framing(signs.framing)
+    causes = _visible(signs.framing, "framing", EXPECTED_MISPLACED, _REFRAME)
     if (
         signs.outside is not None
         and signs.outside > MOST_OUTSIDE
@@ -219,11 +242,13 @@ def _without_labels(signs: Signs) -> tuple[tuple[Cause, ...], str]:
         causes.append(
             Cause(name="out-of-distribution faces", points=None, text=text, remedy=_ADAPT)
         )
-    causes += _visible_classes(signs.classes)
+    causes += _visible(signs.pictures, "light and sharpness", EXPECTED_BEYOND, _ADAPT)
+    causes += _visible_disagreement(signs.agreement)
+    causes += _visible_classes(signs.classes, alone=not causes)
     if not causes:
         return (), (
-            "Framing, class shares and embedding are like the benchmark's. Label some faces to "
-            "know the accuracy."
+            "Framing, light, class shares, embedding and the networks' agreement are like the "
+            "benchmark's. Label some faces to know the accuracy."
         )
     return tuple(causes), (
         f"Without labels, the clearest difference is {causes[0].name}: {causes[0].text} To do: "
@@ -231,8 +256,24 @@ def _without_labels(signs: Signs) -> tuple[tuple[Cause, ...], str]:
     )
 
 
-def _visible_classes(classes: Sequence[ClassShare]) -> list[Cause]:
-    """Names the class whose estimated share changed most, if its interval excludes no change."""
+def _visible_disagreement(check: AgreementCheck | None) -> list[Cause]:
+    """Names faces that look different, if networks agree less than class shares explain."""
+    if check is None or check.p_value >= LEVEL or check.expected - check.observed < LESS_AGREEMENT:
+        return []
+    text = (
+        f"Two networks agree on {check.observed:.0%} of the faces; if only class shares differed, "
+        f"it would be about {check.expected:.0%}."
+    )
+    return [Cause(name="faces that look different", points=None, text=text, remedy=_ADAPT)]
+
+
+def _visible_classes(classes: Sequence[ClassShare], *, alone: bool) -> list[Cause]:
+    """Names the class whose estimated share changed most, if its interval excludes no change.
+
+    Args:
+        classes: Class shares.
+        alone: Whether nothing else differs, as the estimate assumes.
+    """
     changed = [
         row
         for row in classes
@@ -244,9 +285,12 @@ def _visible_classes(classes: Sequence[ClassShare]) -> list[Cause]:
     moved = max(changed, key=lambda row: abs(row.bbse[0] - row.benchmark))
     value, low, high = moved.bbse
     text = (
-        f"About {value:.0%} ({low:.0%} to {high:.0%}) of the faces are {moved.label}, against "
+        f"If faces of a class look as in the benchmark and only class shares differ, about "
+        f"{value:.0%} ({low:.0%} to {high:.0%}) of the faces are {moved.label}, against "
         f"{moved.benchmark:.0%} in the benchmark."
     )
+    if not alone:
+        text += " The faces look different, so this may be far off."
     return [Cause(name="class shares", points=None, text=text, remedy=_RECALIBRATE)]
 
 
@@ -255,11 +299,14 @@ def _exceeds(share: float, faces: int, expected: float) -> bool:
     return float(bdtrc(round(share * faces) - 1, faces, expected)) < LEVEL
 
 
-def _visible_framing(framing: Sequence[DistributionShift]) -> list[Cause]:
+def _visible(
+    measures: Sequence[DistributionShift], name: str, expected: float, remedy: str
+) -> list[Cause]:
+    """Names the measure with most faces beyond the benchmark's, if they are more than expected."""
     differing = [
         row
-        for row in framing
-        if row.outside >= FAR_OUTSIDE and _exceeds(row.outside, row.faces, EXPECTED_MISPLACED)
+        for row in measures
+        if row.outside >= FAR_OUTSIDE and _exceeds(row.outside, row.faces, expected)
     ]
     if not differing:
         return []
@@ -268,4 +315,4 @@ def _visible_framing(framing: Sequence[DistributionShift]) -> list[Cause]:
         f"{worst.title[0].upper()}{worst.title[1:]}: {worst.outside:.0%} of the faces lie "
         "outside the benchmark's 1% to 99% quantiles."
     )
-    return [Cause(name="framing", points=None, text=text, remedy=_REFRAME)]
+    return [Cause(name=name, points=None, text=text, remedy=remedy)]

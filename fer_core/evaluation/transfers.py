@@ -10,8 +10,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from fer_core.artifacts import RunDir
+from fer_core.artifacts import BenchmarkDir, RunDir
 from fer_core.errors import ArtifactError
+from fer_core.evaluation.person_accuracy import PersonAccuracy, accuracy_by_person, persons_at
 from fer_core.evaluation.prediction_file import UNLABELLED
 from fer_core.evaluation.predictions import (
     Predictions,
@@ -49,6 +50,22 @@ class TransferredSamples:
         none = dict.fromkeys(labels.names, 0)
         test = {name: int(tally.get(name, 0)) for name in labels.names}
         return {"train": dict(none), "validation": none, TEST: test}
+
+
+def person_accuracy(benchmark: BenchmarkDir, run_id: str) -> PersonAccuracy | None:
+    """Returns a run's accuracy on the labelled faces of each person of a transferred set.
+
+    None if the set names fewer than two persons with labelled faces, or the run cannot be read.
+    """
+    try:
+        labels = benchmark.info().label_set
+        path = benchmark.run(run_id).predictions_path
+        test = Predictions.read(path, labels, unlabelled=True).split(TEST)
+    except ArtifactError:
+        return None
+    labelled = test.select(test.truth != UNLABELLED)
+    persons = persons_at(benchmark.samples().set_index("id"), labelled.ids)
+    return None if persons is None else accuracy_by_person(labelled.right, persons)
 
 
 def write_transferred_run(

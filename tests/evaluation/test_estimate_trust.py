@@ -10,9 +10,12 @@ import pytest
 
 from fer_core.evaluation.accuracy_estimates import Estimator
 from fer_core.evaluation.estimate_trust import (
+    LABELS_ENOUGH,
+    LARGEST_ERROR,
     Signals,
     contradicted_by_labels,
     error_of,
+    faces_needed,
     margin_of,
     method_error,
     read_checks,
@@ -150,3 +153,25 @@ def test_the_error_is_that_of_checks_within_the_limits(tmp_path):
     assert read_checks(tmp_path / "damaged.parquet") is None
     assert error_of(None) is None
     assert shown_estimate({str(method): 0.82 for method in Estimator}) == pytest.approx(0.82)
+
+
+def test_the_refusal_says_how_many_faces_are_enough():
+    estimates, images = [0.85] * 10, 3133
+    enough = faces_needed(estimates, 0.0, images)
+    assert margin_of(estimates, enough, 0.0, images) <= LARGEST_ERROR
+    assert margin_of(estimates, enough - 1, 0.0, images) > LARGEST_ERROR
+    assert faces_needed(estimates, 0.0, 100) is None
+    signals = Signals(
+        faces=60, margin=0.14, outside=0.0, spread=0.0, loss=0.0, moved=0.0, misplaced=0.0
+    )
+    (reason,) = reasons_against(replace(signals, enough=enough))
+    assert reason.endswith(f"estimates are shown up to 5 points, from about {enough:,} faces.")
+    (reason,) = reasons_against(signals)
+    assert reason.endswith("which no number of faces reaches with so few validation images.")
+
+
+def test_so_many_labels_give_the_accuracy_as_said():
+    for points, count in ((10, 100), (5, 400)):
+        accuracy = Estimate.of_share(count // 2, count)
+        assert f"{count} " in LABELS_ENOUGH
+        assert 100 * (accuracy.high - accuracy.value) <= points

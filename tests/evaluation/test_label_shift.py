@@ -3,7 +3,14 @@
 import numpy as np
 import pytest
 
-from fer_core.evaluation.label_shift import bbse, em_priors, priors_of, reweighted, with_interval
+from fer_core.evaluation.label_shift import (
+    AgreementCheck,
+    bbse,
+    em_priors,
+    priors_of,
+    reweighted,
+    with_interval,
+)
 from fer_core.evaluation.predictions import SplitPredictions
 from fer_core.labels import LabelSet
 
@@ -51,3 +58,33 @@ def test_reweighted_probabilities_sum_to_one():
     rows = reweighted(np.array([[0.5, 0.5], [1.0, 0.0]]), np.array([3.0, 1.0]))
     assert rows.tolist() == [[0.75, 0.25], [1.0, 0.0]]
     assert priors_of(np.array([0, 0, 1]), 3).tolist() == pytest.approx([2 / 3, 1 / 3, 0])
+
+
+def agreement(random, per_class, truth):
+    """Returns whether two networks agree on each image, with a probability for each class."""
+    return (random.random(len(truth)) < np.array(per_class)[truth]).astype(np.float64)
+
+
+def test_an_agreement_that_follows_from_class_shares_is_expected():
+    random = np.random.default_rng(0)
+    known = random.permutation(np.repeat([0, 1], [2700, 300]))
+    values = []
+    for _ in range(100):
+        new = np.repeat([0, 1], [20, 80])
+        check = AgreementCheck.of(
+            agreement(random, (0.95, 0.6), known), known, np.array([0.2, 0.8]),
+            agreement(random, (0.95, 0.6), new),
+        )  # fmt: skip
+        assert check.expected == pytest.approx(0.67, abs=0.06)
+        values.append(check.p_value)
+    assert np.mean(np.array(values) < 0.05) <= 0.12
+
+
+def test_an_agreement_below_that_of_each_class_speaks_against_class_shares_alone():
+    random = np.random.default_rng(1)
+    known, new = np.repeat([0, 1], [1000, 1000]), np.repeat([0, 1], [30, 30])
+    check = AgreementCheck.of(
+        agreement(random, (0.9, 0.9), known), known, np.array([0.5, 0.5]),
+        agreement(random, (0.6, 0.6), new),
+    )  # fmt: skip
+    assert check.p_value < 0.001

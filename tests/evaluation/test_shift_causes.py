@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from fer_core.evaluation.estimate_trust import MOST_OUTSIDE
+from fer_core.evaluation.label_shift import AgreementCheck
 from fer_core.evaluation.report import Estimate
-from fer_core.evaluation.shift import ClassShare, DistributionShift, RunShift
+from fer_core.evaluation.shift import ClassShare, DistributionShift, RunShift, ShiftReport
 from fer_core.evaluation.shift_causes import FramingCheck, Signs, explain
 
 CLASSES = (
@@ -111,9 +112,63 @@ def test_without_labels_the_estimated_shares_of_classes_are_compared():
     (cause,), _ = explain([run(None)], signs(classes=classes))
     assert (cause.name, cause.points) == ("class shares", None)
     assert cause.text == (
-        "About 40% (30% to 50%) of the faces are sad, against 20% in the benchmark."
+        "If faces of a class look as in the benchmark and only class shares differ, about 40% "
+        "(30% to 50%) of the faces are sad, against 20% in the benchmark."
     )
     assert cause.remedy.startswith("recalibrate: ")
+
+
+DARK = DistributionShift(
+    name="brightness", title="light: mean grey level", unit="", benchmark=(1, 1, 1, 1, 1),
+    transferred=(0.5, 0.5, 0.5, 0.5, 0.5), outside=0.5, faces=60,
+)  # fmt: skip
+LESS_AGREED = AgreementCheck(observed=0.76, expected=0.9, p_value=0.001)
+
+
+@pytest.mark.parametrize(
+    ("sign", "first"),
+    [
+        ({"outside": 0.3}, "out-of-distribution faces"),
+        ({"pictures": (DARK,)}, "light and sharpness"),
+        ({"agreement": LESS_AGREED}, "faces that look different"),
+    ],
+)
+def test_estimated_shares_are_not_the_main_difference_if_faces_look_different(sign, first):
+    row = ClassShare(label="sad", benchmark=0.2, labelled=None, bbse=(0.6, 0.5, 0.7), em=0.4)
+    causes, sentence = explain([run(None)], signs(classes=(row,), **sign))
+    assert [cause.name for cause in causes] == [first, "class shares"]
+    assert f"the clearest difference is {first}: " in sentence
+    assert "recalibrate" not in sentence
+    assert causes[1].text.endswith("The faces look different, so this may be far off.")
+
+
+@pytest.mark.parametrize(
+    "check",
+    [
+        AgreementCheck(observed=0.76, expected=0.9, p_value=0.06),
+        AgreementCheck(observed=0.88, expected=0.9, p_value=0.001),
+        AgreementCheck(observed=0.95, expected=0.9, p_value=0.999),
+    ],
+)
+def test_an_agreement_that_class_shares_or_chance_explain_is_no_difference(check):
+    assert explain([run(None)], signs(agreement=check))[0] == ()
+
+
+@pytest.mark.parametrize(("labelled", "contradicted"), [(0.13, True), (0.5, False)])
+def test_labels_are_compared_with_the_estimated_shares(labelled, contradicted):
+    row = ClassShare(
+        label="neutral", benchmark=0.35, labelled=labelled, bbse=(0.63, 0.47, 0.76), em=0.6
+    )
+    report = ShiftReport.model_construct(classes=(row,), labelled=30)
+    text = "".join(report.contradicted_shares)
+    assert bool(text) == contradicted
+    if contradicted:
+        assert text.startswith(
+            "The labels contradict the estimated class shares: 13% (5% to 30%) of 30 labelled "
+            "faces are neutral, the estimate without labels is 63% (47% to 76%)."
+        )
+    bare = row.model_copy(update={"labelled": None})
+    assert not ShiftReport.model_construct(classes=(bare,), labelled=0).contradicted_shares
 
 
 @pytest.mark.parametrize(
@@ -157,3 +212,12 @@ def test_without_labels_few_faces_far_out_are_no_cause(compared, named):
     """1 of 16 faces is 6%, but has a probability of 15% where 1% are expected."""
     causes, _ = explain([run(None)], signs(outside=0.0625, compared=compared))
     assert bool(causes) == named
+
+
+def test_a_high_recall_of_one_class_alone_does_not_make_class_shares_the_largest_cause():
+    """All predictions are neutral: its share explains as much as it does on the benchmark."""
+    row = run(0.525, reweighted=0.75, at_set_shares=0.87, benchmark_accuracy=0.87)
+    causes, sentence = explain([row], signs())
+    assert causes[0].points == pytest.approx(11.25)
+    assert "is not explained by the causes below, after class shares with 11.2" in sentence
+    assert "on the benchmark at this set's class shares, 87.0% instead of 87.0%." in causes[0].text
