@@ -634,6 +634,17 @@ class BenchmarkDir:
             if path.is_dir() and _SAFE_NAME.fullmatch(path.name)
         ]
 
+    def finished_runs(self) -> list[RunDir]:
+        """Returns the folders of the finished runs, by name."""
+        return [run for run in self.runs() if run.info_path.is_file()]
+
+    def find_run(self, run_id: str) -> RunInfo | None:
+        """Returns a run's metadata; None if no readable run has this id."""
+        try:
+            return self.run(run_id).info()
+        except ArtifactError:
+            return None
+
 
 @dataclass(frozen=True)
 class ArtifactStore:
@@ -659,6 +670,13 @@ class ArtifactStore:
         if rest and folder == TRANSFERS:
             return self.benchmark(origin).transfer(transferred)
         return BenchmarkDir(self.root / safe_name(name, "benchmark"))
+
+    def find_run(self, benchmark: str, run_id: str) -> RunInfo | None:
+        """Returns the metadata of a benchmark's run; None if no readable run has this id."""
+        try:
+            return self.benchmark(benchmark).find_run(run_id)
+        except ArtifactError:
+            return None
 
     def benchmarks(self) -> list[BenchmarkDir]:
         """Returns all benchmarks with a `benchmark.json`, by name, without transferred sets."""

@@ -8,7 +8,7 @@ from fer_core.abilities import abilities_of
 from fer_core.artifacts import BenchmarkDir
 from fer_core.errors import ArtifactError, FerscopeError
 from fer_core.evaluation.comparable import comparable_runs
-from fer_core.evaluation.efficiency import Efficiency
+from fer_core.evaluation.efficiency import Efficiency, read_efficiency
 from fer_core.evaluation.licences import weight_licences
 from fer_core.evaluation.predictions import Predictions, SplitPredictions
 from fer_core.evaluation.report import SplitMetrics
@@ -148,7 +148,7 @@ def _candidate(run: RunSource, runs: Sequence[RunSource], first: Sequence[Candid
     for other in first:  # all are in the sample order of the first
         validation = validation.aligned_with(other.validation)
         test = test.aligned_with(other.test)
-    efficiency = _efficiency(run)
+    efficiency = read_efficiency(run.directory)
     infos = {other.run_id: other.info for other in runs}
     return Candidate(
         run_id=run.run_id,
@@ -194,10 +194,3 @@ def _trained_with_several_seeds(runs: Sequence[RunSource]) -> set[str]:
         {run.run_id: run.info.recipe for run in runs},
     )
     return {run_id for spread in spreads if len(spread.runs) > 1 for run_id in spread.runs}
-
-
-def _efficiency(run: RunSource) -> Efficiency | None:
-    try:
-        return Efficiency.read(run.directory.efficiency_path)
-    except ArtifactError:
-        return None

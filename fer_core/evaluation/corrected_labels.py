@@ -101,9 +101,7 @@ def compare_labels(base: BenchmarkDir, corrected: BenchmarkDir) -> LabelComparis
     rows: list[ScoredTwice] = []
     warnings: list[str] = []
     for benchmark in (base, corrected):
-        for run in benchmark.runs():
-            if not run.info_path.is_file():
-                continue
+        for run in benchmark.finished_runs():
             try:
                 test = Predictions.read(run.predictions_path, labels).split("test")
                 title = run.info().title

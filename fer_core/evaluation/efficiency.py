@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from fer_core.artifacts import RunDir
+from fer_core.errors import ArtifactError
 from fer_core.records import Record
 
 BATCH_SIZES = (1, 8, 32)
@@ -65,6 +67,14 @@ class Efficiency(Record):
         for entry in self.latency:
             if entry.batch_size == batch_size:
                 return entry.milliseconds
+        return None
+
+
+def read_efficiency(run: RunDir) -> Efficiency | None:
+    """Returns the measured cost of a run; None if it was not measured or cannot be read."""
+    try:
+        return Efficiency.read(run.efficiency_path)
+    except ArtifactError:
         return None
 
 

@@ -149,12 +149,6 @@ def require_members(run: RunDir) -> None:
 
 def _changed(run: RunDir, creation_times: Mapping[str, str]) -> bool:
     return any(
-        _created(run.benchmark.run(name)) != created for name, created in creation_times.items()
+        (member := run.benchmark.find_run(name)) is None or member.created != created
+        for name, created in creation_times.items()
     )
-
-
-def _created(run: RunDir) -> str | None:
-    try:
-        return run.info().created
-    except ArtifactError:  # deleted or damaged
-        return None

@@ -4,7 +4,6 @@ import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Self
 
@@ -15,7 +14,7 @@ from fer_core.errors import ArtifactError, FerscopeError
 from fer_core.evaluation import framing_shifts, leaderboard_columns, robustness
 from fer_core.evaluation.aligned import AlignedPredictions
 from fer_core.evaluation.comparable import agree, comparable_runs, largest_comparable_set
-from fer_core.evaluation.efficiency import Efficiency
+from fer_core.evaluation.efficiency import read_efficiency
 from fer_core.evaluation.leaderboard_columns import RunMetrics
 from fer_core.evaluation.lineage import FindRun
 from fer_core.evaluation.predictions import SplitPredictions
@@ -129,12 +128,7 @@ def read_results(benchmark: BenchmarkDir, scope: Scope | None = None) -> Benchma
     info = benchmark.info()
     sources, warnings = read_sources(benchmark, info)
     samples = benchmark.samples().set_index("id", drop=False)
-
-    def find(name: str, run_id: str) -> RunInfo | None:
-        with suppress(ArtifactError):
-            return benchmark.store.benchmark(name).run(run_id).info()
-        return None
-
+    find = benchmark.store.find_run
     return build_leaderboard(info, samples, sources, scope or Scope(), find, warnings)
 
 
@@ -312,7 +306,7 @@ def _cost_values(run: RunSource) -> dict[str, float]:
     values = {}
     if run.info.parameters is not None:
         values["parameters_m"] = run.info.parameters / 1e6
-    efficiency = _efficiency(run.directory)
+    efficiency = read_efficiency(run.directory)
     if efficiency is not None:
         values |= leaderboard_columns.efficiency_values(efficiency)
     return values
@@ -350,13 +344,6 @@ def _leak_free_values(report: Report, scope: Scope) -> dict[str, float]:
     if accuracy is None or scope.eval_set != LEAK_FREE or not scope.is_whole_set:
         return {}
     return {"standardised_accuracy": accuracy}
-
-
-def _efficiency(run: RunDir) -> Efficiency | None:
-    try:
-        return Efficiency.read(run.efficiency_path)
-    except ArtifactError:
-        return None
 
 
 def _history(run: RunDir) -> pd.DataFrame | None:

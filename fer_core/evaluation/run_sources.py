@@ -50,9 +50,7 @@ def read_sources(benchmark: BenchmarkDir, info: BenchmarkInfo) -> tuple[list[Run
         The runs by id, and one sentence for each run that cannot be read or is not the benchmark's.
     """
     sources, warnings = [], []
-    for run in benchmark.runs():
-        if not run.info_path.is_file():
-            continue
+    for run in benchmark.finished_runs():
         try:
             run_info = run.checked_info(info)
             load = partial(read_predictions, run, info.label_set)

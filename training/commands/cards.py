@@ -32,7 +32,7 @@ def card(
     if dataset:
         console.print(f"wrote {write_dataset_card(paths)}", markup=False, soft_wrap=True)
         return
-    known = [directory for directory in paths.runs() if directory.info_path.is_file()]
+    known = paths.finished_runs()
     missing = sorted(set(run or []) - {directory.run_id for directory in known})
     if missing:
         raise ArtifactError(f"{benchmark} has no finished run {missing[0]!r}.")

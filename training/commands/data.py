@@ -340,7 +340,7 @@ def find_copies(benchmark: Benchmark, artifacts: Artifacts = None, data: Data = 
 
     directory = benchmark_dir(benchmark, artifacts)
     pairs = add_transformed_copies(open_dataset(benchmark, data), directory, show_progress)
-    finished = [run for run in directory.runs() if run.info_path.is_file()]
+    finished = directory.finished_runs()
     refreshed = refresh_reports(finished, directory.samples())
     for kind, count in pairs["kind"].value_counts().items():
         console.print(f"{count:,} pairs: {kind}", markup=False)

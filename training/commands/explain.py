@@ -127,7 +127,7 @@ def _requested_runs(
     from fer_core.explain.tables import MEMBERS
 
     requested = [paths.run(name) for name in names]
-    requested = requested or [run for run in paths.runs() if run.info_path.is_file()]
+    requested = requested or paths.finished_runs()
     if not requested:
         raise ArtifactError(
             f"{paths.name} has no finished run. Train one with: python -m training train"

@@ -1,7 +1,6 @@
 """Checks of the runs that a training is initialised from: leaks, and changes since."""
 
 from collections.abc import Iterator
-from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -11,12 +10,11 @@ from fer_core.artifacts import ArtifactStore, BenchmarkDir, RunDir
 from fer_core.config import AnyRecipe, Recipe, parse_recipe, recipe_values
 from fer_core.data.prepared import PreparedDataset, no_majority
 from fer_core.data.quality import HASH_DISTANCE
-from fer_core.errors import ArtifactError, DataError, FerscopeError
+from fer_core.errors import DataError, FerscopeError
 from fer_core.evaluation.lineage import trace_lineage
 from fer_core.models import build_model, spec_of
 from fer_core.models.adapters import base_hash
 from fer_core.models.weights import initialise
-from fer_core.records import RunInfo
 
 _HELD_OUT = ("test", "validation")
 
@@ -68,12 +66,12 @@ def unknown_training(recipe: Recipe, benchmark: BenchmarkDir) -> tuple[str, ...]
     named = [start, *named] if kind == "run" else named
     imported = list[str]()
     for name, _, run_id in (path.partition("/") for path in named):
-        info = _info(benchmark.store, name, run_id)
+        info = benchmark.store.find_run(name, run_id)
         if info is None:
             continue  # loading it reports it
-        lineage = trace_lineage(info, name, partial(_info, benchmark.store))
+        lineage = trace_lineage(info, name, benchmark.store.find_run)
         for node in lineage.ancestors.values():
-            known = _info(benchmark.store, *node.run) if node.run else None
+            known = benchmark.store.find_run(*node.run) if node.run else None
             if known is not None and known.trained_elsewhere:
                 imported.append(f"{node.name} of {node.benchmark}")
     return tuple(
@@ -124,14 +122,6 @@ def _chain(init: str, store: ArtifactStore) -> Iterator[RunDir]:
         yield run
         base = parse_recipe(run.info().recipe)
         init = base.model.init if isinstance(base, Recipe) else ""
-
-
-def _info(store: ArtifactStore, benchmark: str, run_id: str) -> RunInfo | None:
-    """Returns a run's `run.json`; None if no readable run has this id."""
-    try:
-        return store.benchmark(benchmark).run(run_id).info()
-    except ArtifactError:
-        return None
 
 
 def _trained_on(run: RunDir) -> pd.DataFrame:

@@ -44,19 +44,13 @@ def card_facts(run: RunDir, repository: str = "", verdict: Verdict | None = None
         ArtifactError: If the run or its report is missing or damaged.
     """
     info, benchmark = run.info(), run.benchmark.info()
-
-    def find(name: str) -> RunInfo | None:
-        with suppress(ArtifactError):
-            return run.benchmark.run(name).info()
-        return None
-
     can = abilities_of(run, info)
     second, regression = run.second_report_path, run.regression_report_path
     return CardFacts(
         info,
         Report.read(run.report_path),
         benchmark,
-        weight_licences(info, find),
+        weight_licences(info, run.benchmark.find_run),
         LIMITS,
         _library(info) if can.predicts else "",
         repository,

@@ -58,9 +58,7 @@ def refresh_ensembles(member: RunDir) -> list[RunDir]:
         The ensembles that were rewritten.
     """
     refreshed = []
-    for run in member.benchmark.runs():
-        if not run.info_path.is_file():
-            continue
+    for run in member.benchmark.finished_runs():
         try:
             if member.run_id in run.info().members and not members_changed(run):
                 evaluate_ensemble(run)

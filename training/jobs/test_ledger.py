@@ -18,9 +18,7 @@ def fill_ledgers(benchmark: BenchmarkDir) -> list[str]:
         ArtifactError: If git cannot be asked.
     """
     written = []
-    for run in benchmark.runs():
-        if not run.info_path.is_file():
-            continue
+    for run in benchmark.finished_runs():
         info = run.info()
         if info.test_ledger:
             continue

@@ -47,8 +47,8 @@ def compare_by(
         ArtifactError: If a value has no run, or runs differ in other parameters too; names them.
     """
     infos = {}
-    for run in benchmark.runs():
-        if run.info_path.is_file() and query.matches(info := run.info()):
+    for run in benchmark.finished_runs():
+        if query.matches(info := run.info()):
             infos[run.run_id] = info
     groups: dict[str, list[str]] = {query.before: [], query.after: []}
     for run_id, info in infos.items():
