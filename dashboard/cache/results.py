@@ -50,10 +50,12 @@ from fer_core.evaluation.leaderboard import (
     build_leaderboard,
 )
 from fer_core.evaluation.lineage import Lineage, trace_lineage
+from fer_core.evaluation.person_accuracy import persons_at, share_of
 from fer_core.evaluation.predictions import Predictions, SplitPredictions, read_predictions
 from fer_core.evaluation.prior_shift import PriorCurves
 from fer_core.evaluation.prior_shift import prior_curves as measure_prior_curves
 from fer_core.evaluation.ranking import Doubt, Ranking, doubts_of, rank_under_doubt
+from fer_core.evaluation.report import Estimate
 from fer_core.evaluation.run_sources import RunSource
 from fer_core.evaluation.scope import (
     SECOND_LABEL,
@@ -380,6 +382,8 @@ class CalibrationResults:
         temperature: The fitted temperature; None if no validation image has the scored classes.
         before: Uncalibrated.
         after: Scaled by the temperature.
+        accuracy: Accuracy on the scored images, with its interval; None without images.
+        confidence: Mean confidence, uncalibrated and scaled.
         curves: Top-label reliability of both, by binning.
         by_class: Uncalibrated reliability by class and binning.
     """
@@ -387,6 +391,8 @@ class CalibrationResults:
     temperature: float | None
     before: Calibration
     after: Calibration
+    accuracy: Estimate | None
+    confidence: tuple[float, float]
     curves: Mapping[Binning, tuple[Reliability, Reliability]]
     by_class: Mapping[tuple[str, Binning], Reliability]
 
@@ -400,10 +406,13 @@ def calibration_of(benchmark: Benchmark, scope: Scope, run_id: str) -> Calibrati
     validation = validation_predictions(run_predictions, table, scope.classes)
     temperature = None if validation is None else calibration.fit_temperature(validation)
     scaled = calibration.scale_predictions(scored, temperature or 1.0)
+    persons = persons_at(table, scored.ids) if benchmark.directory.is_transfer else None
     return CalibrationResults(
         temperature,
         calibration.calibration_metrics(scored),
         calibration.calibration_metrics(scaled),
+        share_of(scored.right, persons),
+        (float(scored.confidence.mean()), float(scaled.confidence.mean())),
         {binning: (_curve(scored, binning), _curve(scaled, binning)) for binning in Binning},
         {
             (label, binning): calibration.class_reliability(scored, label, how=binning)

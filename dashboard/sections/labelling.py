@@ -57,6 +57,12 @@ def section(benchmark: Benchmark) -> None:
     if pictures is None:
         need_pictures(benchmark, "labelling")
         return
+    if benchmark.info.labelled and benchmark.info.unlabelled:
+        st.caption(
+            f"Only the {len(pool.ids):,} faces without a label are shown. The "
+            f"{benchmark.info.labelled:,} labels that the set has do not count here, as nothing "
+            "says how their faces were drawn; the accuracy on them is on Your faces."
+        )
     left, middle, right = st.columns(3)
     with left:
         annotator = st.text_input(

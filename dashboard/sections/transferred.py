@@ -8,10 +8,11 @@ import streamlit as st
 from dashboard import pages
 from dashboard.cache import transfers
 from dashboard.cache.benchmarks import Benchmark
-from dashboard.components import chart
+from dashboard.components import chart, pickers
 from dashboard.components.columns import percent_column
 from dashboard.components.text import plain
 from dashboard.state import Key
+from fer_core.evaluation.estimate_trust import LABELS_ENOUGH
 from fer_core.evaluation.report import Estimate
 from fer_core.evaluation.shift import DistributionShift, RunShift, ShiftReport
 from fer_core.evaluation.shift_causes import EXPECTED_MISPLACED
@@ -104,9 +105,40 @@ def runs(benchmark: Benchmark, report: ShiftReport) -> None:
 def _accuracy_caption(report: ShiftReport) -> str:
     if not report.labelled:
         return "Accuracy on the benchmark. No face of this set is labelled."
+    how = "95% Wilson intervals"
+    if report.persons is not None and report.persons > 1:
+        how = (
+            f"95% intervals over {report.persons:,} persons (bootstrap; at least as wide as "
+            "Wilson's)"
+        )
     return (
-        f"Accuracy on {report.labelled:,} labelled faces with 95% Wilson intervals, beside the "
-        "benchmark's test split."
+        f"Accuracy on {report.labelled:,} labelled faces with {how}, beside the benchmark's test "
+        "split."
+    )
+
+
+def persons(benchmark: Benchmark, report: ShiftReport) -> None:
+    """Shows a run's accuracy by person, where persons are known."""
+    if not report.labelled or report.persons is None or report.persons < 2:
+        return
+    known = set(benchmark.titles)
+    runs = [run.run_id for run in _best_first(report.runs) if run.run_id in known]
+    st.markdown("**Accuracy by person**")
+    run_id = pickers.run_picker(benchmark, runs)
+    found = transfers.by_person(benchmark, benchmark.run(run_id))
+    if found is None:
+        st.caption("The predictions of this model cannot be read.")
+        return
+    table = found.table.rename(columns={"images": "labelled faces", "low": "from", "high": "to"})
+    st.dataframe(
+        table,
+        hide_index=True,
+        column_config={name: percent_column() for name in ("accuracy", "from", "to")},
+        key="by-person",
+    )
+    st.caption(
+        f"{found.text} From and to are 95% Wilson intervals. Persons also differ in the classes "
+        "that their pictures show."
     )
 
 
@@ -182,6 +214,8 @@ def classes(report: ShiftReport) -> None:
         "faces of a class look as in the benchmark. EM also assumes that the probabilities are "
         "calibrated for each class; it has no interval.",
     )
+    for sentence in report.contradicted_shares:
+        st.warning(plain(sentence), icon=":material/warning:")
 
 
 def distributions(report: ShiftReport) -> None:
@@ -228,7 +262,8 @@ def estimates(benchmark: Benchmark, report: ShiftReport) -> None:
     else:
         st.warning(
             "An estimate without labels **cannot be trusted here**, so none is shown:\n"
-            + "\n".join(f"- {plain(reason)}" for reason in report.reasons),
+            + "\n".join(f"- {plain(reason)}" for reason in report.reasons)
+            + f"\n\n{LABELS_ENOUGH}",
             icon=":material/block:",
         )
     _methods(benchmark, report)

@@ -97,13 +97,15 @@ def _error(error: Estimate) -> str:
     return f"{error.value:.3f} ({error.low:.3f} to {error.high:.3f})"
 
 
-def temperature_sentence(title: str, temperature: float | None) -> str:
+def temperature_sentence(title: str, calibration: CalibrationResults, origin: str = "") -> str:
     """Describes what the fitted temperature says about a model.
 
     Args:
         title: The model's display name.
-        temperature: Temperature of the run; None if it could not be fitted.
+        calibration: The model's calibration.
+        origin: The benchmark whose validation split gave the temperature, on a transferred set.
     """
+    temperature = calibration.temperature
     if temperature is None:
         return "No temperature was fitted: the run has no validation predictions of these classes."
     if abs(temperature - 1) < 0.05:
@@ -112,12 +114,34 @@ def temperature_sentence(title: str, temperature: float | None) -> str:
         meaning = "it is overconfident"
     else:
         meaning = "it is underconfident"
+    where = f"validation of {plain(origin)}" if origin else "validation"
     return (
-        f"The temperature of {plain(title)}, fitted on validation, is {temperature:.2f}: "
-        f"{meaning}. Scaling changes confidences but no predicted class. Test images are not used "
-        "in the fit. ECE is the mean gap between confidence and accuracy, with 95% bootstrap "
-        "intervals."
+        f"The temperature of {plain(title)}, fitted on {where}, is {temperature:.2f}: "
+        f"{meaning}{' there' if origin else ''}. {_calibration_here(calibration) if origin else ''}"
+        "Scaling changes confidences but no predicted class. Test images are not used in the fit. "
+        "ECE is the mean gap between confidence and accuracy, with 95% bootstrap intervals."
     )
+
+
+def _calibration_here(calibration: CalibrationResults) -> str:
+    """Returns sentences on the mean confidence on a transferred set, by its own labels."""
+    accuracy, (before, after) = calibration.accuracy, calibration.confidence
+    if accuracy is None:
+        return ""
+    return (
+        f"This set's own labels: accuracy {accuracy.text}, mean confidence {before:.0%} "
+        f"uncalibrated ({_confidence_as(before, accuracy)}) and {after:.0%} temperature scaled "
+        f"({_confidence_as(after, accuracy)}). "
+    )
+
+
+def _confidence_as(confidence: float, accuracy: Estimate) -> str:
+    if confidence > accuracy.high:
+        return "overconfident here"
+    if confidence < accuracy.low:
+        return "underconfident here"
+    side = "above" if confidence > accuracy.value else "below"
+    return f"{side} the accuracy, but inside its interval"
 
 
 def selective_prediction(benchmark: Benchmark, entries: Mapping[str, Entry]) -> None:

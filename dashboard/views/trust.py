@@ -36,7 +36,8 @@ st.subheader("Calibration", anchor=False)
 calibration = results.calibration_of(benchmark, scope, run_id)
 trust.reliability(benchmark, board, run_id, calibration)
 trust.calibration_table(calibration)
-st.caption(trust.temperature_sentence(title, calibration.temperature))
+origin = benchmark.info.transferred_from
+st.caption(trust.temperature_sentence(title, calibration, origin.benchmark if origin else ""))
 
 st.subheader("Selective prediction", anchor=False)
 trust.selective_prediction(benchmark, entries)

@@ -27,6 +27,7 @@ st.subheader("Result", anchor=False)
 transferred.summary(benchmark)
 report = transferred.report(benchmark)
 transferred.runs(benchmark, report)
+transferred.persons(benchmark, report)
 
 st.subheader("What changed", anchor=False)
 transferred.causes(report)

@@ -12,6 +12,7 @@ from fer_core.evaluation.report import Estimate
 from fer_core.evaluation.significance import LEVEL, p_sentence
 
 _NO_PERSON = ("", "-1")
+_CHUNK = 100
 
 
 def persons_of(samples: pd.DataFrame) -> NDArray[np.object_] | None:
@@ -59,8 +60,12 @@ def share_of(
     if simple is None or persons is None or len(set(persons[persons != None])) < 2:  # noqa: E711
         return simple
     hits, images = _counts(right, _codes(persons))
-    draws = resampled_counts(np.ones(len(images), dtype=np.int64), RESAMPLES, seed)
-    clustered = Estimate.of_resamples(simple.value, draws @ hits / (draws @ images))
+    once = np.ones(len(images), dtype=np.int64)
+    values = []
+    for part in range(RESAMPLES // _CHUNK):  # all draws of many persons may not fit in memory
+        draws = resampled_counts(once, _CHUNK, seed + part)
+        values.append(draws @ hits / (draws @ images))
+    clustered = Estimate.of_resamples(simple.value, np.concatenate(values))
     return Estimate(
         value=simple.value,
         low=min(simple.low, clustered.low),

@@ -34,7 +34,7 @@ from fer_core.evaluation.shift_build import write_shift
 from fer_core.evaluation.transfers import TransferredSamples, rescore, write_transferred_run
 from fer_core.files import content_hash, try_lock
 from fer_core.predictor.predictor import Predictor
-from fer_core.records import RunInfo
+from fer_core.records import RunInfo, shown_titles
 from training.jobs.prediction_cache import PredictionCache
 from training.jobs.transfer_progress import TransferProgressFile
 from training.jobs.transfer_reference import measure_set, reference_of
@@ -160,19 +160,20 @@ def select_runs(
     Raises:
         ArtifactError: If a requested run is unknown or cannot predict, or no run can.
     """
+    infos, left_out = _run_infos(origin)
+    titles = shown_titles({run_id: info.title for run_id, info in infos.items()})
     known: dict[str, RunInfo] = {}
-    left_out: dict[str, str] = {}
-    for run in origin.runs():
+    for run_id, info in infos.items():
+        named = info.model_copy(update={"title": titles[run_id]})
         try:
-            info = run.info()
-            abilities = abilities_of(run, info)
+            abilities = abilities_of(origin.run(run_id), named)
         except ArtifactError as error:
-            left_out[run.run_id] = str(error)
+            left_out[run_id] = str(error)
             continue
         if abilities.predicts:
-            known[run.run_id] = info
+            known[run_id] = info
         else:
-            left_out[run.run_id] = abilities.reason
+            left_out[run_id] = abilities.reason
     for name in run_ids:
         if name not in known:
             reason = left_out.get(name, f"Its runs that can predict: {', '.join(known) or 'none'}.")
@@ -183,6 +184,18 @@ def select_runs(
     members = {member for name in requested for member in known[name].members}
     selected = {name: info for name, info in known.items() if name in members or name in requested}
     return selected, {} if run_ids else left_out
+
+
+def _run_infos(origin: BenchmarkDir) -> tuple[dict[str, RunInfo], dict[str, str]]:
+    """Returns the metadata of the runs by id, and why that of others cannot be read."""
+    infos: dict[str, RunInfo] = {}
+    problems: dict[str, str] = {}
+    for run in origin.runs():
+        try:
+            infos[run.run_id] = run.info()
+        except ArtifactError as error:
+            problems[run.run_id] = str(error)
+    return infos, problems
 
 
 def predict_set(

@@ -11,8 +11,10 @@ import numpy as np
 import pytest
 
 from dashboard import pages, transfer_jobs
-from fer_core.artifacts import ArtifactStore
+from dashboard.sections import trust
+from fer_core.artifacts import ArtifactStore, write_table
 from fer_core.errors import ArtifactError
+from fer_core.evaluation.report import Estimate
 from fer_core.evaluation.shift import ShiftReport
 from fer_core.evaluation.shift_build import write_shift
 from fer_core.records import TransferProgress
@@ -241,3 +243,38 @@ def test_sets_of_the_command_line_are_not_deleted_on_the_page(sets):
 def test_names_that_lead_elsewhere_are_refused(sets, name):
     with pytest.raises(ArtifactError, match="is not a valid set name"):
         transfer_jobs.start_path(sets.benchmark, transfer_jobs.TransferJob(name), sets.data)
+
+
+def test_trust_says_where_the_temperature_comes_from_and_judges_by_the_sets_labels(open_page, sets):
+    text = texts(open_page("trust", sets.artifacts, sets.data, benchmark=NAME)).replace("\\", "")
+    assert "fitted on validation of toy, is" in text
+    assert "This set's own labels: accuracy" in text
+    assert " here) and " in text or "inside its interval) and " in text
+    own = texts(open_page("trust", sets.artifacts, sets.data, benchmark="toy"))
+    assert "own labels" not in own
+
+
+@pytest.mark.parametrize(
+    ("confidence", "meaning"),
+    [(0.77, "overconfident here"), (0.3, "underconfident here"), (0.6, "above the accuracy")],
+)
+def test_confidence_is_compared_with_the_interval_of_the_accuracy(confidence, meaning):
+    accuracy = Estimate(value=0.57, low=0.4, high=0.7)
+    assert trust._confidence_as(confidence, accuracy).startswith(meaning)
+
+
+def test_accuracy_by_person_is_a_table_with_counts(open_page, tmp_path):
+    toy = toy_benchmark(tmp_path)
+    benchmark = toy_transfer(toy)
+    table = benchmark.samples()
+    persons = np.array(["ann", "bob", "eve"])[np.arange(len(table)) % 3]
+    write_table(benchmark.samples_path, table.assign(group=persons))
+    report = write_shift(benchmark)
+    assert report.persons == 3
+    app = open_page("your_faces", toy.artifacts, toy.data, set="mine")
+    assert not app.exception
+    (shown,) = [item.value for item in app.dataframe if "person" in item.value.columns]
+    assert set(shown["person"]) == {"ann", "bob", "eve"}
+    assert shown["labelled faces"].sum() == report.labelled
+    assert "Permutation test of equal accuracy" in texts(app)
+    assert "95% intervals over 3 persons" in texts(app).replace("\\", "")

@@ -9,6 +9,8 @@ from typer.testing import CliRunner
 
 from fer_core.artifacts import ArtifactStore
 from fer_core.errors import DataError
+from fer_core.evaluation.estimate_trust import LABELS_ENOUGH
+from fer_core.evaluation.shift import ShiftReport
 from tests.support.builders import toy_benchmark
 from training.__main__ import app
 from training.jobs import transfer as job
@@ -129,3 +131,36 @@ def test_annotators_empty_classes_and_a_changed_folder_are_told(tmp_path, toy, m
         assert line in output.splitlines()
     info = ArtifactStore(toy.artifacts).benchmark("toy").transfer("mine").info()
     assert (info.labelled, info.unlabelled) == (2, 2)
+
+
+def test_persons_of_a_table_are_kept_and_printed(tmp_path, toy):
+    mine = folder(tmp_path / "mine", *(f"{index}.png" for index in range(6)))
+    table = tmp_path / "labels.csv"
+    rows = [f"{index}.png,{('happy', 'sad')[index % 2]},p{index // 3}" for index in range(6)]
+    table.write_text("\n".join(["image,label,who", *rows]))
+    output = run(mine, "--cropped", "--labels", table, "--group", "who")
+    assert "2 persons are read from the column who." in output
+    assert f"{NETWORK} by person. 2 persons with 3 labelled pictures each." in output
+    samples = ArtifactStore(toy.artifacts).benchmark("toy").transfer("mine").samples()
+    assert list(samples["group"]) == ["p0"] * 3 + ["p1"] * 3
+
+
+def test_the_table_has_the_intervals_of_the_comparison(tmp_path, toy):
+    mine = folder(tmp_path / "mine", *(f"{name}/{index}.png" for index in range(3)
+                                       for name in ("happy", "sad")))  # fmt: skip
+    output = run(mine, "--cropped")
+    (shift,) = ShiftReport.read(toy.benchmark.transfer("mine").shift_path).runs
+    accuracy = shift.accuracy
+    assert f"{accuracy.low:.1%} to {accuracy.high:.1%}" in output
+    assert LABELS_ENOUGH in output
+
+
+def test_runs_of_one_title_are_left_out_by_their_shown_titles(toy):
+    for seed in (0, 1):
+        run = toy.benchmark.run(f"efficientnet_lite0-cpu-s{seed}")
+        run.info().model_copy(update={"title": "Lite"}).write(run.info_path)
+        (run.root / "model.safetensors").unlink()
+    _, left_out = job.select_runs(toy.benchmark, ())
+    titles = {run_id: reason.partition(" has results")[0] for run_id, reason in left_out.items()}
+    assert titles["efficientnet_lite0-cpu-s0"] == "Lite"
+    assert titles["efficientnet_lite0-cpu-s1"] == "Lite, seed 1"
