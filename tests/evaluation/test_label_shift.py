@@ -37,6 +37,17 @@ def test_bbse_solves_for_the_priors(share):
     assert bbse(validation(), predicted)[0] == pytest.approx(share, abs=0.01)
 
 
+def test_priors_are_not_negative():
+    # nobody is taken for a, which not even a set of b alone explains: a tenth of b is
+    assert bbse(validation(), np.ones(100, dtype=np.int64)).tolist() == [0.0, 1.0]
+
+
+def test_em_undoes_the_priors_of_the_source():
+    # under priors of 4 to 1 the odds of a stand for likelihood ratios of 1/4 and 4
+    probabilities = np.array([[0.5, 0.5], [16 / 17, 1 / 17]])
+    assert em_priors(probabilities, np.array([0.8, 0.2])) == pytest.approx([0.5, 0.5], abs=1e-4)
+
+
 def test_em_finds_the_priors_of_calibrated_probabilities():
     random = np.random.default_rng(0)
     truth = (random.random(8000) < 0.3).astype(int)  # 30% are class 1
@@ -52,6 +63,15 @@ def test_intervals_contain_the_value_and_shrink_with_the_set():
         assert (priors.low <= priors.value).all()
         assert (priors.value <= priors.high).all()
     assert (large.high - large.low)[0] < (small.high - small.low)[0]
+
+
+def test_the_interval_of_perfect_predictions_is_that_of_the_sample():
+    perfect = predictions([0, 1] * 100, [0, 1] * 100)
+    priors = with_interval(perfect, np.tile([0, 1], 800))
+    half = 1.96 * np.sqrt(0.25 / 1600)
+    assert (priors.value[0], priors.low[0], priors.high[0]) == pytest.approx(
+        (0.5, 0.5 - half, 0.5 + half), abs=0.1 * half
+    )
 
 
 def test_reweighted_probabilities_sum_to_one():

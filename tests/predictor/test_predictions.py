@@ -4,8 +4,15 @@ from dataclasses import replace
 
 import numpy as np
 
+from fer_core.explain.evidence import NOT_MEASURED
 from fer_core.labels import LabelSet
-from fer_core.predictor.predictions import Backend, Prediction, TargetEstimates, decide
+from fer_core.predictor.predictions import (
+    Backend,
+    ExplainedPrediction,
+    Prediction,
+    TargetEstimates,
+    decide,
+)
 
 LABELS = LabelSet.of(["angry", "happy"])
 ROWS = np.array([[0.8, 0.2], [0.5, 0.5]])
@@ -36,3 +43,13 @@ def test_the_prediction_of_one_face_has_its_calibration_and_its_estimates():
     one = replace(TWO, logit_shift=(0.0, np.log(2))).of_face(1)
     np.testing.assert_allclose(one.calibrated, [1 / 3, 2 / 3])
     assert one.estimates["score"].interval() == (4.5, 5.5)
+
+
+def test_the_class_of_an_explained_face_follows_the_prior_shift():
+    plain = ExplainedPrediction(
+        "net", "Net", LABELS, ROWS[0], None, "angry", np.zeros((2, 2), np.float32), "Occlusion",
+        NOT_MEASURED, 0.1,
+    )  # fmt: skip
+    assert plain.top == "angry"
+    # 0.8 against five times 0.2
+    assert replace(plain, logit_shift=(0.0, np.log(5))).top == "happy"
