@@ -43,7 +43,7 @@ def sentence(verdict: Verdict) -> None:
     pick = verdict.recommended
     if pick is None:
         return
-    with st.container(horizontal=True):
+    with st.container(horizontal=True, key="verdict-cards"):  # "measured" fits into a card
         _estimate("Accuracy", pick.accuracy)
         _estimate("Macro-recall", pick.macro_recall)
         _metric(
