@@ -189,8 +189,19 @@ def _device(efficiency: Efficiency) -> str:
 
 
 def _trained_with_several_seeds(runs: Sequence[RunSource]) -> set[str]:
-    spreads = seed_spreads(
-        {run.run_id: run.report.test.accuracy.value for run in runs},
-        {run.run_id: run.info.recipe for run in runs},
-    )
+    """Returns the runs whose recipe has other seeds, here or where a set was transferred from.
+
+    Runs with results only predict no set.
+    """
+    recipes = {run.run_id: run.info.recipe for run in (*_transferred(runs), *runs)}
+    spreads = seed_spreads(dict.fromkeys(recipes, 0.0), recipes)
     return {run_id for spread in spreads if len(spread.runs) > 1 for run_id in spread.runs}
+
+
+def _transferred(runs: Sequence[RunSource]) -> list[RunSource]:
+    """Returns the runs of the benchmark that these were transferred from; none if unreadable."""
+    origin = runs[0].directory.benchmark.origin if runs else None
+    try:
+        return [] if origin is None else read_sources(origin, origin.info())[0]
+    except ArtifactError:
+        return []

@@ -116,3 +116,12 @@ def test_an_adapted_run_has_no_validation_and_is_left_out(tmp_path, stored):
         "adapted: it has no validation predictions, which the verdict is chosen by. Compare it on "
         "the Leaderboard.",
     )
+
+
+def test_seeds_that_did_not_predict_a_set_count(tmp_path):
+    benchmark = toy_transfer(toy_benchmark(tmp_path))
+    shutil.rmtree(benchmark.run("efficientnet_lite0-cpu-s1").root)
+    runs = {item.run_id: item for item in candidates_in(benchmark).comparable}
+    assert "efficientnet_lite0-cpu-s1" not in runs
+    assert not runs["efficientnet_lite0-cpu-s0"].trained_once
+    assert runs["resnet34-cpu-s0"].trained_once
