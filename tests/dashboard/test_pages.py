@@ -19,6 +19,7 @@ from fer_core.artifacts import ArtifactStore, write_table
 from fer_core.evaluation.efficiency import Efficiency, Latency
 from fer_core.records import shown_titles
 from tests.support.builders import toy_benchmark
+from tests.support.framing import framing_table
 from tests.support.pages import HOME, contents, galleries, problems, raw_columns, texts
 
 RESULT_PAGES = pages.in_section("Results")
@@ -260,13 +261,14 @@ def votes(toy, artifacts):
 
 @pytest.fixture
 def full(toy, artifacts_copy):
-    """The toy benchmark with votes, robustness and cost."""
+    """The toy benchmark with votes, robustness, framing shifts and cost."""
     votes(toy, artifacts_copy)
     for run in ArtifactStore(artifacts_copy).benchmark("toy").runs():
         rows = [("clean", 0, 0.7), *(("blur", s, 0.7 - s / 10) for s in range(1, 6))]
         table = pd.DataFrame(rows, columns=["corruption", "severity", "accuracy"])
         table = table.assign(images=70, seed=0, samples_hash="x", macro_recall=0.5, log_loss=1.0)
         write_table(run.robustness_path, table)
+        write_table(run.framing_path, framing_table())
         Efficiency(
             run_id=run.run_id, parameters=10, flops=2_000_000_000, weight_bytes=3_000_000,
             latency=(Latency(batch_size=1, milliseconds=7.5, repeats=5),),
