@@ -94,3 +94,16 @@ def test_from_a_constraint_to_the_report(visit, served, width):
     reader = pypdf.PdfReader(BytesIO(download.value.path().read_bytes()))
     text = " ".join(part.extract_text() for part in reader.pages)
     assert shown in text
+
+
+def test_not_measured_breaks_between_its_words(visit):
+    page = visit("")
+    page.set_viewport_size({"width": 390, "height": 900})
+    value = page.locator(".st-key-verdict-cards p", has_text="not measured").first
+    expect(value).to_be_visible()
+    lines = """p => {
+        const text = document.createRange();
+        text.selectNodeContents(p);
+        return new Set([...text.getClientRects()].map((line) => line.top)).size;
+    }"""
+    assert value.evaluate(lines) == 2
