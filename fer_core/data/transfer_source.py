@@ -403,12 +403,7 @@ def _with_table(pictures: PictureSet, path: Path, options: SetOptions) -> Pictur
             f"{path.name} names no picture of {pictures.origin.title}, "
             f"{next(iter(cells))!r} for one. Its column of pictures must hold their names or paths."
         )
-    names = ClassNames(
-        mapping=options.mapping,
-        codes=reader.get("codes"),
-        any_classes=bool(reader.get("codes") or reader.get("any_classes")),
-    )
-    reading = names.read(Counter(matched.values()), path.name)
+    reading = _class_names(options).read(Counter(matched.values()), path.name)
     labels = {key: reading.labels[name] for key, name in matched.items()}
     left_out = {key for key, label in labels.items() if not label}
     notes = [f"Labels of {len(labels):,} of {len(keys):,} pictures are read from {path.name}."]
@@ -434,6 +429,12 @@ def _with_table(pictures: PictureSet, path: Path, options: SetOptions) -> Pictur
         left_out=reading.left_out(Counter(matched.values())),
         groups=grouped.groups,
     )
+
+
+def _class_names(options: SetOptions) -> ClassNames:
+    codes = options.reader.get("codes")
+    any_classes = bool(codes or options.reader.get("any_classes"))
+    return ClassNames(mapping=options.mapping, codes=codes, any_classes=any_classes)
 
 
 def _with_persons(

@@ -76,8 +76,8 @@ def share_of(
 def _codes(persons: NDArray[np.object_]) -> NDArray[np.int64]:
     """Returns a number for each person, and one of its own for each image without a person."""
     codes, names = pd.factorize(persons)
-    alone = codes < 0
-    codes[alone] = len(names) + np.arange(int(alone.sum()))
+    unnamed = codes < 0
+    codes[unnamed] = len(names) + np.arange(int(unnamed.sum()))
     return codes.astype(np.int64)
 
 

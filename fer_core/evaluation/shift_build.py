@@ -186,39 +186,44 @@ def build_shift(benchmark: BenchmarkDir) -> ShiftReport:
     causes, sentence = explain(rows, _signs(facts, classes, (framing, pictures)))
     checks = read_checks(origin.estimate_checks_path)
     signals = _signals(facts, rows, checks)
-    reasons = reasons_against(signals)
-    report = ShiftReport(
-        faces=len(samples),
-        labelled=info.labelled,
-        missing_classes=tuple(n for n in info.labels if n not in present) if present else (),
-        runs=rows,
-        ranking=order_of_runs(list(runs.values())),
-        classes=classes,
-        pictures=pictures,
-        framing=framing,
-        outside=facts.outside,
-        outside_run=None if facts.reference is None else facts.reference.run_id,
-        agreement=agreement,
-        benchmark_agreement=before,
-        causes=causes,
-        sentence=sentence,
-        trusted=not reasons,
-        reasons=reasons,
-        error=error_of(checks),
-        margin=signals.margin,
-        persons=facts.labelled_persons,
+    return _with_contradiction(
+        ShiftReport(
+            faces=len(samples),
+            labelled=info.labelled,
+            missing_classes=tuple(n for n in info.labels if n not in present) if present else (),
+            runs=rows,
+            ranking=order_of_runs(list(runs.values())),
+            classes=classes,
+            pictures=pictures,
+            framing=framing,
+            outside=facts.outside,
+            outside_run=None if facts.reference is None else facts.reference.run_id,
+            agreement=agreement,
+            benchmark_agreement=before,
+            causes=causes,
+            sentence=sentence,
+            trusted=True,
+            reasons=reasons_against(signals),
+            error=error_of(checks),
+            margin=signals.margin,
+            persons=facts.labelled_persons,
+        )
     )
-    reasons = (*reasons, *report.contradicted_shares)
+
+
+def _with_contradiction(report: ShiftReport) -> ShiftReport:
+    """Returns a report whose estimates are not trusted if labels contradict the class shares."""
+    reasons = (*report.reasons, *report.contradicted_shares)
     return report.model_copy(update={"trusted": not reasons, "reasons": reasons})
 
 
 def _signs(
     facts: _Facts,
     classes: Sequence[ClassShare],
-    measured: tuple[Sequence[DistributionShift], Sequence[DistributionShift]],
+    distributions: tuple[Sequence[DistributionShift], Sequence[DistributionShift]],
 ) -> Signs:
-    """Returns the signs of a shift; what is measured is framing, then light and sharpness."""
-    framing, pictures = measured
+    """Returns the signs of a shift; the distributions are those of framing and of the pictures."""
+    framing, pictures = distributions
     return Signs(
         classes=classes,
         framing=framing,

@@ -244,7 +244,7 @@ def _without_labels(signs: Signs) -> tuple[tuple[Cause, ...], str]:
         )
     causes += _visible(signs.pictures, "light and sharpness", EXPECTED_BEYOND, _ADAPT)
     causes += _visible_disagreement(signs.agreement)
-    causes += _visible_classes(signs.classes, alone=not causes)
+    causes += _visible_classes(signs.classes, faces_differ=bool(causes))
     if not causes:
         return (), (
             "Framing, light, class shares, embedding and the networks' agreement are like the "
@@ -267,12 +267,12 @@ def _visible_disagreement(check: AgreementCheck | None) -> list[Cause]:
     return [Cause(name="faces that look different", points=None, text=text, remedy=_ADAPT)]
 
 
-def _visible_classes(classes: Sequence[ClassShare], *, alone: bool) -> list[Cause]:
+def _visible_classes(classes: Sequence[ClassShare], *, faces_differ: bool) -> list[Cause]:
     """Names the class whose estimated share changed most, if its interval excludes no change.
 
     Args:
         classes: Class shares.
-        alone: Whether nothing else differs, as the estimate assumes.
+        faces_differ: Whether something else differs; the estimate assumes that nothing does.
     """
     changed = [
         row
@@ -289,7 +289,7 @@ def _visible_classes(classes: Sequence[ClassShare], *, alone: bool) -> list[Caus
         f"{value:.0%} ({low:.0%} to {high:.0%}) of the faces are {moved.label}, against "
         f"{moved.benchmark:.0%} in the benchmark."
     )
-    if not alone:
+    if faces_differ:
         text += " The faces look different, so this may be far off."
     return [Cause(name="class shares", points=None, text=text, remedy=_RECALIBRATE)]
 
@@ -300,12 +300,12 @@ def _exceeds(share: float, faces: int, expected: float) -> bool:
 
 
 def _visible(
-    measures: Sequence[DistributionShift], name: str, expected: float, remedy: str
+    distributions: Sequence[DistributionShift], name: str, expected: float, remedy: str
 ) -> list[Cause]:
     """Names the measure with most faces beyond the benchmark's, if they are more than expected."""
     differing = [
         row
-        for row in measures
+        for row in distributions
         if row.outside >= FAR_OUTSIDE and _exceeds(row.outside, row.faces, expected)
     ]
     if not differing:

@@ -7,7 +7,7 @@ import pytest
 from fer_core.data.set_groups import any_folders, person_folders
 from fer_core.data.transfer_source import PictureSet, SetOptions, open_set
 from fer_core.errors import DataError
-from tests.data.test_transfer_source import class_folders, picture
+from tests.support.picture_folders import class_folders, picture
 
 
 def opened(path: Path, **options) -> PictureSet:

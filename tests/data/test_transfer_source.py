@@ -3,20 +3,14 @@
 import zipfile
 from pathlib import Path
 
-import numpy as np
 import pytest
-from PIL import Image
 
 from fer_core.data.sources.base import Skipped
 from fer_core.data.sources.tables import Columns
 from fer_core.data.transfer_source import SetOptions, mapped_to, open_set, read_label_table
 from fer_core.errors import DataError
 from fer_core.labels import SEVEN_EMOTIONS
-
-
-def picture(path: Path, value: int = 100) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(np.full((40, 40, 3), value, np.uint8)).save(path)
+from tests.support.picture_folders import class_folders, picture
 
 
 def read(path: Path, **options) -> dict[str, str | None]:
@@ -24,13 +18,6 @@ def read(path: Path, **options) -> dict[str, str | None]:
     items = [item for item in found.items() if not isinstance(item, Skipped)]
     assert found.length >= len(items)
     return {item.key: item.label for item in items}
-
-
-def class_folders(root: Path, *names: str) -> Path:
-    for index, name in enumerate(names):
-        for number in range(2):
-            picture(root / name / f"{number}.png", 10 * index + number)
-    return root
 
 
 def test_class_folders_are_labels(tmp_path):
