@@ -21,6 +21,7 @@ from fer_core.evaluation.report import Estimate
 from fer_core.evaluation.significance import LEVEL, p_sentence
 from fer_core.evaluation.verdict import Verdict
 from fer_core.evaluation.weaknesses import Confusion
+from fer_core.records import BenchmarkInfo
 
 WIDE = 0.2
 """Width of a recall's interval from which the class counts as too small."""
@@ -60,6 +61,8 @@ def headline(verdict: Verdict) -> str:
         if _without_models(recommendation):
             return "No model to ship: every run has predictions only."
         return "No model is within these constraints."
+    if verdict.benchmark.transferred_from is not None:
+        return _on_transferred_set(pick, verdict.benchmark)
     if pick is not best and best.difference is not None:
         gap = points(best.difference, recommendation.costs)
         return (
@@ -80,6 +83,16 @@ def headline(verdict: Verdict) -> str:
     else:
         reason = "every other model within the constraints is significantly worse on validation"
     return f"Ship {pick.title}: {_quality(pick, recommendation.costs)}{_at(pick)}; {reason}."
+
+
+def _on_transferred_set(pick: Assessment, benchmark: BenchmarkInfo) -> str:
+    """Returns the choice for a transferred set, whose own labels took no part in it."""
+    origin = benchmark.transferred_from.benchmark if benchmark.transferred_from else ""
+    return (
+        f"Chosen on validation of {origin}: {pick.title}. On the {benchmark.labelled:,} labelled "
+        f"images of {benchmark.shown_name}: accuracy {pick.accuracy.text}, macro-recall "
+        f"{pick.macro_recall.text}. Decide whether that is enough before you use it."
+    )
 
 
 def _without_models(recommendation: Recommendation) -> bool:

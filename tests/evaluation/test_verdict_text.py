@@ -12,7 +12,7 @@ from fer_core.evaluation.error_costs import ErrorCosts
 from fer_core.evaluation.recommendation import recommend
 from fer_core.evaluation.report import Estimate
 from fer_core.evaluation.verdict import build_verdict
-from fer_core.records import BenchmarkInfo, SourceInfo
+from fer_core.records import BenchmarkInfo, SourceInfo, TransferOrigin
 from tests.support.candidates import LABELS, candidate, with_errors
 
 TRUTH = [0, 1, 2] * 20
@@ -86,6 +86,25 @@ def test_a_single_best_run_is_reported_with_its_accuracy():
     assert reasons(described)["bad"].startswith(
         "significantly worse on validation (corrected p < 0.001); -33.3 points of accuracy ["
     )
+
+
+def test_on_a_transferred_set_the_headline_is_the_accuracy_there_and_no_advice_to_ship():
+    described = verdict([run("best", []), run("bad", range(20))])
+    origin = TransferOrigin(benchmark="toy", title="Toy", split_hash="abc", train_counts={})
+    mine = INFO.model_copy(
+        update={
+            "name": "toy/transfers/mine",
+            "transferred_from": origin,
+            "counts": {"test": {"happy": 25, "sad": 5}},
+        }
+    )
+    text = verdict_text.headline(replace(described, benchmark=mine))
+    assert text.startswith(
+        "Chosen on validation of toy: Best. On the 30 labelled images of mine (transferred from "
+        "toy): accuracy 100.0% ["
+    )
+    assert text.endswith("]. Decide whether that is enough before you use it.")
+    assert "Ship" not in text
 
 
 def test_the_only_run_and_the_fastest_best_run():
