@@ -53,7 +53,7 @@ def zipped_faces(count: int) -> bytes:
 def upload(page, name: str, content: bytes) -> None:
     """Adds a zip of cropped faces as a set, and waits until it is listed."""
     page.get_by_text("Add a set").click()
-    page.locator("input[type=file]").set_input_files(
+    page.get_by_role("region", name="A zip with pictures").locator("input").set_input_files(
         {"name": f"{name}.zip", "mimeType": "application/zip", "buffer": content}
     )
     expect(page.get_by_role("textbox", name="Name")).to_have_value(name)
