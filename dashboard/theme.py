@@ -41,6 +41,7 @@ h2, h3 { letter-spacing: -.01em; }
 .fs-dot { display: inline-block; width: .62rem; height: .62rem; border-radius: 50%;
   margin-right: .4rem; }
 [data-testid="stMetricValue"] { font-variant-numeric: tabular-nums; }
+.st-key-verdict-cards { display: grid; grid-template-columns: 1fr 1fr; }
 .st-key-verdict-cards [data-testid="stMetricValue"] { font-size: 1.5rem; }
 :is([data-testid="stMetricLabel"], [data-testid="stMetricValue"]) :is(div, p) {
   white-space: normal; overflow: visible; text-overflow: clip; }

@@ -26,8 +26,6 @@ from fer_core.figures.palette import class_colour
 FACES = 5
 """Faces of each slice and confusion."""
 
-_METRIC_WIDTH = 145
-
 
 def sentence(verdict: Verdict) -> None:
     """Shows the verdict in one sentence, what test says against it, and the main numbers."""
@@ -43,7 +41,7 @@ def sentence(verdict: Verdict) -> None:
     pick = verdict.recommended
     if pick is None:
         return
-    with st.container(horizontal=True, key="verdict-cards"):  # "measured" fits into a card
+    with st.container(key="verdict-cards"):
         _estimate("Accuracy", pick.accuracy)
         _estimate("Macro-recall", pick.macro_recall)
         _metric(
@@ -163,7 +161,7 @@ def _estimate(label: str, estimate: Estimate) -> None:
 
 
 def _metric(label: str, value: str, help_text: str) -> None:
-    st.metric(label, value, help=help_text, border=True, width=_METRIC_WIDTH)
+    st.metric(label, value, help=help_text, border=True)
 
 
 def _faces(
