@@ -44,10 +44,11 @@ def ranking(benchmark: Benchmark, scope: Scope) -> None:
     )
     resampled = doubts if choice == _ALL else (Doubt(choice),)
     drawn = results.ranking(benchmark, scope, resampled)
-    titles = [benchmark.titles[run_id] for run_id in drawn.runs]
+    names = _names(benchmark, drawn)
+    titles = list(names.values())
     st.caption(_sentence(drawn, titles, resampled))
     chart.show(
-        figure(figures.place_bars, drawn, benchmark.titles, benchmark.colours),
+        figure(figures.place_bars, drawn, names, benchmark.colours),
         "places",
         "How often each model has each rank in the resamples, one row per rank.",
     )
@@ -62,6 +63,16 @@ def ranking(benchmark: Benchmark, scope: Scope) -> None:
         st.caption(f"Not resampled here: {'; '.join(missing)}.")
 
 
+def _names(benchmark: Benchmark, drawn: Ranking) -> dict[str, str]:
+    """Returns the shown name of each recipe; several seeds of one are not told apart."""
+    return {
+        run_id: benchmark.titles[run_id]
+        if seeds == 1
+        else f"{benchmark.run(run_id).info.title}, {seeds} seeds"
+        for run_id, seeds in zip(drawn.runs, drawn.seeds, strict=True)
+    }
+
+
 def _sentence(drawn: Ranking, titles: list[str], resampled: tuple[Doubt, ...]) -> str:
     meaning = "; ".join(_MEANING[doubt] for doubt in resampled)
     sentence = (
@@ -74,4 +85,6 @@ def _sentence(drawn: Ranking, titles: list[str], resampled: tuple[Doubt, ...]) -
             "The model that ranks first on these images also ranks first in most of their "
             "resamples, so this is no significance test: for that, see the tiers."
         )
+    if max(drawn.seeds) > 1 and Doubt.SEEDS not in resampled:
+        sentence += " The accuracy of a recipe with several seeds is the mean over its runs."
     return sentence

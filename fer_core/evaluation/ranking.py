@@ -40,6 +40,7 @@ class Ranking:
 
     Attributes:
         runs: Recipes, best mean accuracy first, each named by its first run.
+        seeds: Number of runs of each recipe, in the same order.
         accuracy: Accuracy by draw, shape (draws, R).
         beats: Probability that the row's recipe is more accurate than the column's, with half of
             the ties, shape (R, R); NaN on the diagonal.
@@ -47,6 +48,7 @@ class Ranking:
     """
 
     runs: tuple[str, ...]
+    seeds: tuple[int, ...]
     accuracy: NDArray[np.float64]
     beats: NDArray[np.float64]
     places: NDArray[np.float64]
@@ -102,20 +104,21 @@ def rank_under_doubt(
             columns.append(by_run[np.arange(draws), np.asarray(rows)[picked]])
         else:
             columns.append(by_run[:, rows].mean(axis=1))
-    runs = [aligned.runs[rows[0]] for rows in families.values()]
-    return _ranking(runs, np.stack(columns, axis=1), random)
+    recipes = [(aligned.runs[rows[0]], len(rows)) for rows in families.values()]
+    return _ranking(recipes, np.stack(columns, axis=1), random)
 
 
 def _ranking(
-    runs: Sequence[str], accuracy: NDArray[np.float64], random: np.random.Generator
+    recipes: Sequence[tuple[str, int]], accuracy: NDArray[np.float64], random: np.random.Generator
 ) -> Ranking:
     order = np.argsort(-accuracy.mean(axis=0), kind="stable")
     accuracy = accuracy[:, order]
-    count = len(runs)
+    count = len(recipes)
     better = (accuracy[:, :, None] > accuracy[:, None, :]).mean(axis=0)
     equal = (accuracy[:, :, None] == accuracy[:, None, :]).mean(axis=0)
     beats = better + equal / 2
     np.fill_diagonal(beats, np.nan)
     sorted_runs = np.lexsort((random.random(accuracy.shape), -accuracy), axis=1)
     shares = np.stack([(sorted_runs == run).mean(axis=0) for run in range(count)])
-    return Ranking(tuple(runs[index] for index in order), accuracy, beats, shares)
+    runs, seeds = zip(*(recipes[index] for index in order), strict=True)
+    return Ranking(runs, seeds, accuracy, beats, shares)

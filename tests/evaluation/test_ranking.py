@@ -114,6 +114,7 @@ def test_seeds_are_drawn_within_a_recipe():
     assert ranking.beats[0, 1] == pytest.approx(0.5, abs=0.03)
     fixed = rank_under_doubt(predictions, [], draws=1)
     np.testing.assert_allclose(fixed.accuracy, [[0.8, 0.7]])
+    assert fixed.seeds == (1, 2)
 
 
 def test_annotators_need_votes():

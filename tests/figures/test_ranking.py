@@ -12,7 +12,7 @@ def test_bars_of_one_colour_differ_in_their_pattern():
     colours, alike = model_colours(runs), ("run00", "run16")
     assert colours[alike[0]] == colours[alike[1]]
     shares = np.array([[0.7, 0.3], [0.3, 0.7]])
-    ranking = Ranking(alike, np.ones((1, 2)), shares, shares)
+    ranking = Ranking(alike, (1, 1), np.ones((1, 2)), shares, shares)
     figure = place_bars(ranking, dict(zip(runs, runs, strict=True)), colours)
     shapes = [trace.marker.pattern.shape for trace in figure.data]
     assert shapes == [model_patterns(runs)[run] for run in alike]
