@@ -193,7 +193,7 @@ def ranking(benchmark: Benchmark, board: Board) -> None:
     with st.expander("Test readings: evaluations on the test set"):
         _test_readings(every_run)
     imported(every_run)
-    _downloads(benchmark, ranked)
+    _downloads(benchmark, board, slugs)
 
 
 def _more_columns(hidden: int) -> None:
@@ -234,15 +234,25 @@ def _test_readings(entries: Sequence[Entry]) -> None:
     )
 
 
-def _downloads(benchmark: Benchmark, ranked: BenchmarkResults) -> None:
-    left, right, _ = st.columns([1, 1, 2])
-    with left:
+def _downloads(benchmark: Benchmark, board: Board, slugs: Sequence[str]) -> None:
+    ranked = board.results
+    caption = (
+        f"{benchmark.info.title}: {filters.describe(board)}, {run_facts.protocol(ranked.entries)} "
+        "Brackets: 95% bootstrap intervals over images. Models of one tier do not differ "
+        "significantly from its best model (McNemar's test, Holm's correction)."
+    )
+    with st.container(horizontal=True):
         download.button(
             "Table (csv)",
             lambda: tables.leaderboard_csv(ranked.entries, list(COLUMNS), ranked.tiers),
             f"{benchmark.info.name}-leaderboard.csv",
         )
-    with right:
+        download.button(
+            "Table (LaTeX)",
+            lambda: tables.leaderboard_latex(ranked.entries, slugs, ranked.tiers, caption),
+            f"{benchmark.info.name}-leaderboard.tex",
+            help="The columns shown above, with the package booktabs.",
+        )
         download.button(
             "Report (html)",
             lambda: render_report(

@@ -10,6 +10,7 @@ from fer_core.data.corruptions import CORRUPTIONS
 from fer_core.evaluation.aligned import AlignedPredictions
 from fer_core.evaluation.corrected_labels import LabelComparison
 from fer_core.evaluation.leaderboard import BenchmarkResults, Entry
+from fer_core.evaluation.leaderboard_columns import COLUMNS
 from fer_core.evaluation.regression import RegressionReport
 from fer_core.evaluation.report import Estimate
 from fer_core.evaluation.robustness import mean_accuracies
@@ -155,6 +156,39 @@ def leaderboard_numbers(
         table.insert(after, f"{slug}_low", [estimate.low for estimate in estimates])
         table.insert(after + 1, f"{slug}_high", [estimate.high for estimate in estimates])
     return table.join(provenance_table(entries))
+
+
+def leaderboard_latex(
+    entries: Sequence[Entry], slugs: Sequence[str], tiers: Mapping[str, str], caption: str
+) -> str:
+    """Returns the leaderboard as a LaTeX table, which needs the package booktabs.
+
+    Accuracy and macro-recall have their 95% intervals. Columns without any value are left out.
+
+    Args:
+        entries: Results of at least one run.
+        slugs: Columns, as in `leaderboard_columns.COLUMNS`.
+        tiers: Tiers by run id.
+        caption: Caption of the table, such as the protocol.
+    """
+    values = leaderboard_table(entries, slugs, intervals=())
+    rows: dict[str, list[str]] = {"model": [entry.title for entry in entries]}
+    for slug in (slug for slug in slugs if values[slug].notna().any()):
+        rows[COLUMNS[slug].label] = [
+            getattr(entry.metrics.split, slug).text
+            if slug in WITH_INTERVAL
+            else COLUMNS[slug].text(value)
+            for entry, value in zip(entries, values[slug], strict=True)
+        ]
+    rows["tier"] = [tiers.get(entry.run_id, "") for entry in entries]
+    escaped = latex_text(caption)
+    return pd.DataFrame(rows).to_latex(index=False, escape=True, caption=escaped, position="t")
+
+
+def latex_text(text: str) -> str:
+    """Returns text in which LaTeX's special characters are escaped, without Markdown's marks."""
+    plain = text.replace("`", "").replace("**", "").replace("\\", "")
+    return "".join(f"\\{letter}" if letter in "&%$#_{}" else letter for letter in plain)
 
 
 def provenance_table(entries: Sequence[Entry]) -> pd.DataFrame:

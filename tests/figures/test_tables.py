@@ -9,6 +9,7 @@ from fer_core.evaluation.leaderboard import read_results
 from fer_core.evaluation.seeds import interval_over_seeds
 from fer_core.figures.tables import (
     leaderboard_csv,
+    leaderboard_latex,
     leaderboard_table,
     reading_table,
     seed_table,
@@ -31,6 +32,23 @@ def test_the_csv_holds_one_number_a_column(toy):
         low, high = table[f"{metric}_low"], table[f"{metric}_high"]
         assert ((low >= 0) & (low <= table[metric]) & (table[metric] <= high) & (high <= 1)).all()
     assert " to " not in text
+
+
+def test_the_latex_table_has_intervals_tiers_and_an_escaped_caption(toy):
+    results = read_results(toy.benchmark)
+    text = leaderboard_latex(
+        results.entries, ["accuracy", "log_loss", "mce"], results.tiers, "`toy_1`: 95% of **all**"
+    )
+    assert "\\caption{toy\\_1: 95\\% of all}" in text
+    lines = text.splitlines()
+    start = lines.index("\\midrule") + 1
+    assert lines[start - 2] == "model & accuracy & log loss & tier \\\\"  # mCE has no value
+    first = results.entries[0]
+    accuracy = first.metrics.split.accuracy.text.replace("%", "\\%")
+    loss = f"{first.values['log_loss']:.3f}"
+    title = first.title.replace("_", "\\_")
+    assert lines[start].startswith(f"{title} & {accuracy} & {loss} & ")
+    assert len(lines[start : lines.index("\\bottomrule")]) == len(results.entries)
 
 
 def test_runs_with_the_same_title_have_different_names_in_tables(toy):
