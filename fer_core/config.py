@@ -343,16 +343,11 @@ class Recipe(_Section):
 
     @model_validator(mode="after")
     def _parts_fit(self) -> Self:
-        if self.optim.warmup_epochs >= self.train.epochs and self.optim.warmup_epochs > 0:
-            raise ValueError("optim.warmup_epochs must be shorter than train.epochs")
+        self._require_enough_epochs()
         if bool(self.train.progressive_size) != bool(self.train.progressive_epochs):
             raise ValueError("set train.progressive_size and train.progressive_epochs together")
-        if self.train.progressive_epochs >= self.train.epochs:
-            raise ValueError("train.progressive_epochs must be fewer than train.epochs")
         if self.train.progressive_size > self.model.image_size:
             raise ValueError("train.progressive_size must not be larger than model.image_size")
-        if self.train.freeze_epochs >= self.train.epochs:
-            raise ValueError("train.freeze_epochs must be fewer than train.epochs")
         if self.loss.no_majority and not self.loss.soft_labels:
             raise ValueError("loss.no_majority needs votes as targets; set loss.soft_labels=true")
         if self.train.monitor == "regression_error" and self.regression is None:
@@ -362,6 +357,26 @@ class Recipe(_Section):
                 "a mixed image has no regression target; set augment.cutmix=0 with regression.table"
             )
         return self
+
+    def _require_enough_epochs(self) -> None:
+        phases = {
+            "optim.warmup_epochs": self.optim.warmup_epochs,
+            "train.progressive_epochs": self.train.progressive_epochs,
+            "train.freeze_epochs": self.train.freeze_epochs,
+        }
+        too_long = {
+            name: epochs for name, epochs in phases.items() if 0 < epochs >= self.train.epochs
+        }
+        if not too_long:
+            return
+        shown = " and ".join(f"{name}={epochs:g}" for name, epochs in too_long.items())
+        zero = [f"{name}=0" for name in too_long]
+        if "train.progressive_epochs" in too_long:
+            zero.append("train.progressive_size=0")
+        raise ValueError(
+            f"train.epochs={self.train.epochs} must be more than {shown}; for a short training "
+            f"set {' '.join(zero)}"
+        )
 
     @property
     def shown_name(self) -> str:

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from pydantic import ValidationError
 
 from fer_core.artifacts import ArtifactStore
 from fer_core.config import (
@@ -44,6 +45,20 @@ def test_profile_and_overrides_are_merged_into_the_recipe(folder):
     assert (gpu.model.image_size, gpu.optim.lr, gpu.train.precision) == (224, 0.01, "bf16")
 
 
+def test_all_phases_that_are_too_long_are_named_at_once():
+    train = {"epochs": 2, "progressive_size": 48, "progressive_epochs": 4, "freeze_epochs": 1}
+    with pytest.raises(ValidationError) as error:
+        Recipe(
+            name="short", profile="cpu", model={"architecture": "resnet34"},
+            optim={"warmup_epochs": 2.5}, train=train,
+        )  # fmt: skip
+    assert (
+        "train.epochs=2 must be more than optim.warmup_epochs=2.5 and train.progressive_epochs=4; "
+        "for a short training set optim.warmup_epochs=0 train.progressive_epochs=0 "
+        "train.progressive_size=0"
+    ) in str(error.value)
+
+
 @pytest.mark.parametrize(
     ("override", "message"),
     [
@@ -51,8 +66,8 @@ def test_profile_and_overrides_are_merged_into_the_recipe(folder):
         ("optim.lr=-1", r"optim\.lr.*greater than 0"),
         ("optim", "section.key=value"),
         ("train.precision=fp8", r"train\.precision"),
-        ("optim.warmup_epochs=99", "shorter than train.epochs"),
-        ("train.freeze_epochs=99", "fewer than train.epochs"),
+        ("optim.warmup_epochs=99", "must be more than optim.warmup_epochs=99"),
+        ("train.freeze_epochs=99", "must be more than train.freeze_epochs=99"),
         ("train.seed=-1", r"train\.seed.*greater than or equal to 0"),
         ("profile=gpu", "pass the recipe.s name and --profile"),
         ("name=other", "cannot be set with --set"),
