@@ -181,7 +181,7 @@ def partly_split(first: str, count: int) -> str:
         count: Their number.
     """
     return (
-        f"Images without a split: {count:,}, {first} for one; others have one. Complete their "
+        f"Images without a split: {count:,}, such as {first}; others have one. Complete their "
         "splits, remove them, or pass --split random."
     )
 

@@ -400,8 +400,8 @@ def _with_table(pictures: PictureSet, path: Path, options: SetOptions) -> Pictur
     matched, missing = _matched(cells, keys)
     if not matched:
         raise DataError(
-            f"{path.name} names no picture of {pictures.origin.title}, "
-            f"{next(iter(cells))!r} for one. Its column of pictures must hold their names or paths."
+            f"{path.name} names no picture of {pictures.origin.title}, such as "
+            f"{next(iter(cells))!r}. Its column of pictures must hold their names or paths."
         )
     reading = _class_names(options).read(Counter(matched.values()), path.name)
     labels = {key: reading.labels[name] for key, name in matched.items()}
@@ -472,7 +472,7 @@ class LabelTable:
         count, tied = len(self.conflicts), sum(name not in self.labels for name in self.conflicts)
         pictures = "1 picture" if count == 1 else f"{count:,} pictures"
         return (
-            f"Annotators disagree on {pictures}, {self.conflicts[0]} for one: the majority counts; "
+            f"Annotators disagree on {pictures}, such as {self.conflicts[0]}: the majority counts; "
             f"{tied:,} without a majority {'has' if tied == 1 else 'have'} no label."
         )
 
@@ -502,7 +502,7 @@ def read_label_table(path: Path, columns: Columns) -> LabelTable:
     if conflicts and ANNOTATOR not in names:
         count = "1 picture" if len(conflicts) == 1 else f"{len(conflicts):,} pictures"
         raise DataError(
-            f"{path.name} lists {count} with different labels, {conflicts[0]} for one. Keep one "
+            f"{path.name} lists {count} with different labels, such as {conflicts[0]}. Keep one "
             "row of each, or add a column `annotator`."
         )
     labels = {name: winner for name, counts in votes.items() if (winner := _majority(counts))}

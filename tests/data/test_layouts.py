@@ -290,7 +290,7 @@ READ = [
     Read("JAFFE", jaffe, "jaffe", even(SEVEN, (NO_SPLIT,), 10), groups=5),
     Read("CK+48", ck48, "folder",
          even({"contempt", *SEVEN} - {"neutral"}, (NO_SPLIT,), 15), groups=5,
-         notes=("5 persons are groups",)),
+         notes=("5 persons, each in one split",)),
     Read("CK+ as published", ckplus, "ckplus",
          {label: {NO_SPLIT: 2 + (label in ("angry", "contempt"))}
           for label in {"contempt", *SEVEN} - {"neutral"}}, groups=3,
@@ -310,7 +310,7 @@ READ = [
         even(["happy", "sad"])),
     Read("persons inside the classes", lambda r: class_folders(
         r, ["happy/p01", "happy/p02", "sad/p01", "sad/p03"]), "folder",
-        even(["happy", "sad"], (NO_SPLIT,), 4), groups=3, notes=("are taken for persons",)),
+        even(["happy", "sad"], (NO_SPLIT,), 4), groups=3, notes=("are read as persons",)),
     Read("numbered persons inside the classes of splits", numbered_inside, "folder",
          even(["happy", "sad"], ("train", "test"), 4), {"pattern": "(?P<person>[^/]+)/[^/]+$"},
          groups=2, notes=("2 persons by --pattern",)),

@@ -210,7 +210,7 @@ def test_samples_without_a_class_are_excluded(tmp_path: Path) -> None:
 def test_partly_missing_splits_are_refused(tmp_path: Path) -> None:
     items = [*split_source().items, *samples(noise(1, seed=9, side=SIDE), ["sad"], None, 12)]
     with pytest.raises(
-        DataError, match="Images without a split: 1, list/0012 for one; others have one"
+        DataError, match="Images without a split: 1, such as list/0012; others have one"
     ):
         prepared(ListSource(items), tmp_path / "set")
 

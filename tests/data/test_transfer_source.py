@@ -88,7 +88,7 @@ def test_annotators_vote_and_a_tie_gives_no_label(tmp_path):
     found = read_label_table(table, Columns())
     assert found.labels == {"a.png": "happy"}
     assert found.conflict_note == (
-        "Annotators disagree on 2 pictures, a.png for one: the majority counts; 1 without a "
+        "Annotators disagree on 2 pictures, such as a.png: the majority counts; 1 without a "
         "majority has no label."
     )
 
@@ -96,7 +96,7 @@ def test_annotators_vote_and_a_tie_gives_no_label(tmp_path):
 def test_rows_that_contradict_without_annotators_are_refused(tmp_path):
     table = tmp_path / "labels.csv"
     table.write_text("id,label\na.png,happy\na.png,sad\n")
-    with pytest.raises(DataError, match=r"different labels, a\.png for one"):
+    with pytest.raises(DataError, match=r"different labels, such as a\.png"):
         read_label_table(table, Columns())
 
 

@@ -10,6 +10,7 @@ from fer_core.data.framing_shifts import FRAMING_SHIFTS
 from fer_core.errors import ArtifactError
 from fer_core.evaluation import metrics
 from fer_core.evaluation.framing_shifts import read_framing
+from tests.support.retraining import retrain_while_predicting
 from training import __main__ as cli
 from training.jobs.framing_shifts import draw_splits, measure_framing_shifts
 from training.jobs.saved_predictions import SavedPredictions
@@ -117,13 +118,7 @@ def test_a_retrained_run_is_measured_again(benchmark_copy, toy, predicted):
 
 def test_a_run_that_is_retrained_meanwhile_is_not_measured(benchmark_copy, toy, monkeypatch):
     run = benchmark_copy.run("resnet34-cpu-s0")
-    original = SavedPredictions.complete
-
-    def meanwhile(*values):
-        run.info().model_copy(update={"created": "2031-01-01T00:00:00+00:00"}).write(run.info_path)
-        return original(*values)
-
-    monkeypatch.setattr(SavedPredictions, "complete", meanwhile)
+    retrain_while_predicting(run, monkeypatch)
     pictures = draw_splits(toy.dataset, 6, seed=0)
     with pytest.raises(ArtifactError, match="was retrained during"):
         measure_framing_shifts(run, toy.dataset, pictures, CPU, quiet)

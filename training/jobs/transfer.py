@@ -380,6 +380,6 @@ def _changes(
         return ()
     files = "1 file" if len(changed) == 1 else f"{len(changed):,} files"
     return (
-        f"The folder changed while it was read: {files}, {sorted(changed)[0]} for one. Run "
+        f"The folder changed while it was read: {files}, such as {sorted(changed)[0]}. Run "
         "the command again; only new pictures are computed.",
     )

@@ -38,7 +38,7 @@ def print_previews(previews: Sequence["SourcePreview"], *, full: bool) -> None:
             console.print(f"  {note}", markup=False, soft_wrap=True)
         console.print(_preview_table(preview))
         if preview.groups:
-            console.print(f"  {preview.groups:,} groups that splits do not divide")
+            console.print(f"  {preview.groups:,} groups; each stays in one split")
         for reason, count in preview.left_out.items():
             console.print(f"  {count:,} left out: {reason}", markup=False, soft_wrap=True)
         if preview.skipped:

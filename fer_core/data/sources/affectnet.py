@@ -246,7 +246,7 @@ def _refuse_twice(
     counts = Counter(item.key for item in items if isinstance(item, ImageFile))
     if twice := [key for key, count in counts.items() if count > 1]:
         raise DataError(
-            f"{len(twice):,} pictures, {twice[0]} for one, are in several of AffectNet's lists in "
+            f"{len(twice):,} pictures, such as {twice[0]}, are in several of AffectNet's lists in "
             f"{tree.shown}: {', '.join(lists[:4])}. Give the path of one, or move the others away."
         )
 

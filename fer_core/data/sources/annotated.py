@@ -256,7 +256,7 @@ def find_tables(
             if named:
                 first = table.rows[table.image].iloc[0]
                 raise DataError(
-                    f"{name} names no picture beside it, {first!r} for one. Give the folder "
+                    f"{name} names no picture beside it, such as {first!r}. Give the folder "
                     "that holds both, or name the column of pictures with --image."
                 )
             continue

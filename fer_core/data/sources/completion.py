@@ -69,7 +69,7 @@ def _by_pattern(files: _Files, pattern: re.Pattern[str], start: str) -> tuple[_F
     if not any(read):
         example = f"{start}{files[0].name}" if files else "no picture"
         raise DataError(
-            f"--pattern {pattern.pattern!r} fits no picture, {example} for one. Correct it."
+            f"--pattern {pattern.pattern!r} fits no picture, such as {example}. Correct it."
         )
     names = dict.fromkeys(named.split for named in read if named and named.split)
     splits = require_known(names, "--pattern")
@@ -86,7 +86,7 @@ def _by_pattern(files: _Files, pattern: re.Pattern[str], start: str) -> tuple[_F
     ]
     persons = {named.group for named in read if named and named.group}
     other = sum(named is None for named in read)
-    shown = f"{len(persons)} persons by --pattern are groups that splits do not divide"
+    shown = f"{len(persons)} persons by --pattern; each stays in one split"
     return completed, [f"{shown}; {other:,} pictures do not fit it." if other else f"{shown}."]
 
 
@@ -104,9 +104,9 @@ def _refuse_numbers_in_splits(files: _Files, start: str) -> None:
     if not inside:
         return
     raise DataError(
-        f"Folders of the same number are in several splits, that of {start}{inside[0].name} for "
-        "one. If they are clips that are numbered anew in each folder, pass --pattern "
-        "'^(?P<person>.+)/[^/]+$'. If they are persons, pass --pattern "
+        "Folders of the same number are in several splits, such as that of "
+        f"{start}{inside[0].name}. If they are clips that are numbered anew in each folder, pass "
+        "--pattern '^(?P<person>.+)/[^/]+$'. If they are persons, pass --pattern "
         "'(?P<person>[^/]+)/[^/]+$': images of persons who are in test are left out of train."
     )
 
@@ -126,8 +126,8 @@ def _by_tables(files: _Files, tree: FileTree, start: str) -> tuple[_Files, list[
         files = [replace(file, group=facts.groups.get(start + file.name)) for file in files]
         count = len({file.group for file in files} - {None})
         notes.append(
-            f"{count} persons or recordings in {', '.join(facts.group_tables)} are groups that "
-            "splits do not divide."
+            f"{count} persons or recordings in {', '.join(facts.group_tables)}; each stays in one "
+            "split."
         )
     return files, notes
 
@@ -165,8 +165,8 @@ def _by_names(files: _Files, start: str) -> tuple[_Files, list[str]]:
         return (
             [replace(file, group=group) for file, group in zip(files, groups, strict=True)],
             [
-                f"{len(persons)} {where} ({shown}) are taken for persons: groups that splits do "
-                "not divide (--pattern names other parts of the path)."
+                f"{len(persons)} {where} ({shown}) are read as persons; each stays in one split "
+                "(--pattern names other parts of the path)."
             ],
         )
     return files, []
@@ -183,8 +183,7 @@ def _by_naming(files: _Files) -> tuple[_Files, list[str]]:
         rest = sum(name is None for name in named)
         others = f"; {rest:,} are named otherwise" if rest else ""
         notes.append(
-            f"Files are named as in {naming}: {len(persons)} persons are groups that splits do "
-            f"not divide{others}."
+            f"Files are named as in {naming}: {len(persons)} persons, each in one split{others}."
         )
         files = [
             replace(file, group=name.group, extras={**name.extras, **file.extras})

@@ -153,7 +153,7 @@ class ImageFiles:
                 where = f" of the {item.split} split" if item.split else ""
                 where = f"{item.label!r}{where} in {self._tree.shown}"
                 raise DataError(
-                    f"None of the images of the class {where} could be read, {item.key} for one. "
+                    f"None of the images of the class {where} could be read, such as {item.key}. "
                     f"Get the files again, or leave the class out: --map-class {item.label}= ."
                 )
 

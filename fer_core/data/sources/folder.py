@@ -109,7 +109,7 @@ class FolderSource(ImageFiles):
             shown = ", ".join(sorted(folders)[:3])
             self.notes.append(
                 f"The {len(folders)} folders inside or above the class folders ({shown}, ...) are "
-                "taken for persons: groups that splits do not divide."
+                "read as persons; each stays in one split."
             )
 
     def _describe(self, files: list[ImageFile]) -> Iterable[ImageFile]:
@@ -129,7 +129,7 @@ def _note_other_files(tree: FileTree, classes: ClassFolders) -> list[str]:
         return []
     return [
         f"Not read: {len(others):,} files of the class folders without the suffix of a picture, "
-        f"{printable(others[0])} for one. Rename them if they are pictures."
+        f"such as {printable(others[0])}. Rename them if they are pictures."
     ]
 
 

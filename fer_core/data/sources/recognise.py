@@ -289,7 +289,7 @@ def _recognise_pictures(tree: FileTree, columns: Columns, annotation: str | None
         notes = tuple(unused_tables(tree))
     if form is not None:
         example = PurePosixPath(pictures[0]).name
-        return Recognition(form, f"the files are named as in {form}, {example} for one", notes)
+        return Recognition(form, f"the files are named as in {form}, such as {example}", notes)
     naming = naming_of([PurePosixPath(name).stem for name in pictures])
     emotions = any(emotion_of(name) for matches in folders for name in matches.counts)
     if naming in NAMED and not emotions:

@@ -174,7 +174,7 @@ def test_a_pattern_gives_labels_splits_and_persons(tmp_path: Path) -> None:
     [
         ("(", "is no regular expression"),
         (r"(?P<age>\d+)", "names neither person, nor label, nor split"),
-        (r"(?P<person>nobody)", "fits no picture, happy/0.png for one"),
+        (r"(?P<person>nobody)", "fits no picture, such as happy/0.png"),
     ],
 )
 def test_a_pattern_that_does_not_fit_is_refused(tmp_path: Path, pattern: str, says: str) -> None:

@@ -197,7 +197,7 @@ def test_a_class_of_unreadable_files_only_is_an_error(tmp_path: Path) -> None:
     two_classes(tmp_path)
     (tmp_path / "fear").mkdir()
     (tmp_path / "fear" / "x.png").write_bytes(b"x")
-    with pytest.raises(DataError, match=r"class 'fear' in .* could be read, fear/x\.png for one"):
+    with pytest.raises(DataError, match=r"class 'fear' in .* could be read, such as fear/x\.png"):
         list(FolderSource(tmp_path))
 
 
@@ -382,7 +382,7 @@ def test_folders_of_persons_inside_the_classes_are_groups(tmp_path: Path) -> Non
     assert {(label, group) for _, label, group in groups} == {
         (label, person) for label in ("sad", "happy") for person in "ab"
     }
-    taken = "The 2 folders inside or above the class folders (a, b, ...) are taken for persons"
+    taken = "The 2 folders inside or above the class folders (a, b, ...) are read as persons"
     assert taken in " ".join(source.notes)
 
 

@@ -59,7 +59,7 @@ def test_labels_that_contradict_are_refused(tmp_path):
     table = tmp_path / "labels.csv"
     table.write_text("id,label\na.png,happy\na.png,sad\nb.png,sad\n")
     assert refusal(mine, "--cropped", "--labels", table) == (
-        "labels.csv lists 1 picture with different labels, a.png for one. Keep one row of each, "
+        "labels.csv lists 1 picture with different labels, such as a.png. Keep one row of each, "
         "or add a column `annotator`."
     )
 
@@ -121,9 +121,9 @@ def test_annotators_empty_classes_and_a_changed_folder_are_told(tmp_path, toy, m
     output = run(mine, "--cropped", "--labels", table)
     for line in (
         "Labels of 2 of 4 pictures are read from labels.csv.",
-        "Annotators disagree on 1 picture, b.png for one: the majority counts; 1 without a "
+        "Annotators disagree on 1 picture, such as b.png: the majority counts; 1 without a "
         "majority has no label.",
-        "The folder changed while it was read: 1 file, d.png for one. Run the command again; only "
+        "The folder changed while it was read: 1 file, such as d.png. Run the command again; only "
         "new pictures are computed.",
         "No labelled face is angry, disgust, fear, neutral, surprise. Predictions of classes that "
         "the set lacks count as wrong here; the page Your faces also shows accuracy without them.",

@@ -11,6 +11,7 @@ from fer_core.errors import ArtifactError, DataError
 from fer_core.evaluation.probes import read_probes
 from fer_core.evaluation.real_changes import read_real_changes
 from fer_core.synthetic.probe_design import attribute_faces
+from tests.support.retraining import retrain_while_predicting
 from training.jobs.probe import PreparedProbe, probe_run
 from training.jobs.saved_predictions import SavedPredictions
 
@@ -110,13 +111,7 @@ def test_another_split_and_a_run_without_a_model_are_refused(benchmark_copy, toy
 
 def test_a_run_that_is_retrained_meanwhile_is_not_probed(benchmark_copy, monkeypatch):
     run = benchmark_copy.run("resnet34-cpu-s0")
-    original = SavedPredictions.complete
-
-    def meanwhile(*values):
-        run.info().model_copy(update={"created": "2031-01-01T00:00:00+00:00"}).write(run.info_path)
-        return original(*values)
-
-    monkeypatch.setattr(SavedPredictions, "complete", meanwhile)
+    retrain_while_predicting(run, monkeypatch)
     probe = PreparedProbe.prepare(benchmark_copy, None, 0, 0)
     with pytest.raises(ArtifactError, match="was retrained during"):
         probe_run(run, probe, CPU, silent)
