@@ -84,7 +84,7 @@ def content_hash(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()[:16]
 
 
-def write_json(path: Path, content: Mapping[str, Any], indent: int | None = 2) -> None:
+def write_json(path: Path, content: Mapping[str, Any], indent: int | None = 1) -> None:
     """Writes plain values as JSON, atomically; NaN is an error. `indent=None` writes one line."""
     with atomic_path(path) as temporary:
         text = json.dumps(content, indent=indent, ensure_ascii=False, allow_nan=False)
