@@ -111,12 +111,10 @@ def _predict(
 @st.cache_resource(max_entries=16, ttl=600, show_spinner="Opening the frame ...")
 def frame(upload: UploadedFile, number: int) -> Image.Image | None:
     """Returns one frame of an uploaded video; None if it cannot be read."""
-    from fer_core.data.video import read_frames
+    from fer_core.data.video import read_frame
 
     try:
-        for video_frame in read_frames(io.BytesIO(upload.data), None, upload.name):
-            if video_frame.number == number:
-                return video_frame.image
+        found = read_frame(io.BytesIO(upload.data), number, upload.name)
     except FerscopeError:
         return None
-    return None
+    return None if found is None else found.image

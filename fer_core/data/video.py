@@ -133,6 +133,26 @@ def read_frames(source: Source, every: float | None = None, name: str = "") -> I
                 due += every
 
 
+def read_frame(source: Source, number: int, name: str = "") -> VideoFrame | None:
+    """Returns one frame; None if the video has no such frame.
+
+    The frames before it are decoded, because the frame depends on them, but not converted.
+
+    Args:
+        source: A path, or an open file such as an upload.
+        number: Index from 0 over all frames of the file.
+        name: Name for error messages; by default the path's name.
+
+    Raises:
+        DataError: If it cannot be read as a video, or its frames are too large; if an animation is
+            damaged before the frame.
+    """
+    for frame, _ in _all_frames(source, name):
+        if frame.number == number:
+            return VideoFrame(number, round(frame.seconds, 6), frame.image())
+    return None
+
+
 @dataclass(frozen=True)
 class _Frame:
     """A frame whose image is converted on request."""

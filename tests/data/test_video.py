@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fer_core.data import imaging
+from fer_core.data import imaging, video
 from fer_core.data.faces import DetectedFace
 from fer_core.data.tracking import overlap, track
-from fer_core.data.video import read_frames, video_facts
+from fer_core.data.video import read_frame, read_frames, video_facts
 from fer_core.errors import DataError
 from tests.support.video import write_video
 
@@ -43,6 +43,18 @@ def test_frames_at_an_interval(tmp_path, every, numbers):
     np.testing.assert_allclose(taken, list(numbers), atol=1)
     assert len(taken) == len(numbers)
     assert video_facts(path).taken(every) == pytest.approx(len(numbers), abs=1)
+
+
+def test_one_frame_is_found_without_converting_those_before_it(tmp_path, monkeypatch):
+    path = write_video(tmp_path / "a.avi", grey_frames(12))
+    converted = []
+    upright = video._upright
+    monkeypatch.setattr(video, "_upright", lambda *args: converted.append(args) or upright(*args))
+    frame = read_frame(path, 9)
+    assert (frame.number, frame.seconds) == (9, 0.9)
+    assert np.asarray(frame.image).mean() == pytest.approx(90, abs=4)
+    assert len(converted) == 1
+    assert read_frame(path, 12) is None
 
 
 def test_colours_are_not_swapped(tmp_path):
