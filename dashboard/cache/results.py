@@ -50,7 +50,8 @@ from fer_core.evaluation.leaderboard import (
     build_leaderboard,
 )
 from fer_core.evaluation.lineage import Lineage, trace_lineage
-from fer_core.evaluation.person_accuracy import persons_at, share_of
+from fer_core.evaluation.person_accuracy import share_of
+from fer_core.evaluation.persons import persons_at
 from fer_core.evaluation.predictions import Predictions, SplitPredictions, read_predictions
 from fer_core.evaluation.prior_shift import PriorCurves
 from fer_core.evaluation.prior_shift import prior_curves as measure_prior_curves

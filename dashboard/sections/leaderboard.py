@@ -172,9 +172,10 @@ def ranking(benchmark: Benchmark, board: Board) -> None:
     st.caption(
         f"{filters.describe(board)}, split `{benchmark.info.split_hash}`, "
         f"{run_facts.protocol(entries)} "
-        "Intervals: 95%, bootstrap over images. Models of one tier do not differ significantly "
-        "from its best model (McNemar's paired test, Holm's correction over all pairs, 5%). Tick "
-        "a row to open the page of its run; click an accuracy, also on a slice, to see its errors."
+        f"Intervals: 95%, bootstrap over {ranked.resampled}. Models of one tier do not differ "
+        "significantly from its best model (McNemar's paired test, Holm's correction over all "
+        "pairs, 5%). Tick a row to open the page of its run; click an accuracy, also on a slice, "
+        "to see its errors."
     )
     st.caption(tables.reading_note(entries))
     if ranked.annotator_agreement is not None:
@@ -238,8 +239,8 @@ def _downloads(benchmark: Benchmark, board: Board, slugs: Sequence[str]) -> None
     ranked = board.results
     caption = (
         f"{benchmark.info.title}: {filters.describe(board)}, {run_facts.protocol(ranked.entries)} "
-        "Brackets: 95% bootstrap intervals over images. Models of one tier do not differ "
-        "significantly from its best model (McNemar's test, Holm's correction)."
+        f"Brackets: 95% bootstrap intervals over {ranked.resampled}. Models of one tier do not "
+        "differ significantly from its best model (McNemar's test, Holm's correction)."
     )
     with st.container(horizontal=True):
         download.button(

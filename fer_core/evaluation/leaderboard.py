@@ -17,6 +17,7 @@ from fer_core.evaluation.comparable import agree, comparable_runs, largest_compa
 from fer_core.evaluation.efficiency import read_efficiency
 from fer_core.evaluation.leaderboard_columns import RunMetrics
 from fer_core.evaluation.lineage import FindRun
+from fer_core.evaluation.persons import persons_at, resampled_units
 from fer_core.evaluation.predictions import SplitPredictions
 from fer_core.evaluation.report import Report
 from fer_core.evaluation.run_evaluation import Evaluation, ScopeEvaluator
@@ -86,6 +87,8 @@ class BenchmarkResults:
         scored: Ranked entries, then those of unranked runs with the same samples and labels.
         comparisons: Paired tests of all pairs of ranked runs.
         warnings: One sentence for each run that could not be evaluated.
+        resampled: What the intervals of accuracy and macro-recall resample; see
+            `persons.resampled_units`.
     """
 
     info: BenchmarkInfo
@@ -98,6 +101,7 @@ class BenchmarkResults:
     scored: AlignedPredictions | None
     comparisons: tuple[Comparison, ...]
     warnings: tuple[str, ...]
+    resampled: str
 
     @property
     def every_entry(self) -> tuple[Entry, ...]:
@@ -177,6 +181,10 @@ def build_leaderboard(
         scored=scored,
         comparisons=tuple(compare_all({run_id: predictions[run_id] for run_id in ranked})),
         warnings=tuple(problems),
+        resampled=resampled_units(
+            persons_at(samples, scored.ids) if scored else None,
+            transferred=info.transferred_from is not None,
+        ),
     )
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fer_core.evaluation import calibration, human_votes, metrics
 from fer_core.evaluation.efficiency import Efficiency
@@ -236,6 +237,7 @@ def prediction_metrics(
     validation: SplitPredictions | None,
     votes: Votes | None,
     curve: RiskCoverage | None = None,
+    persons: NDArray[np.object_] | None = None,
 ) -> RunMetrics:
     """Computes the columns that follow from a run's predictions.
 
@@ -244,8 +246,9 @@ def prediction_metrics(
         validation: Validation predictions, to fit the temperature; None omits its columns.
         votes: Votes aligned with the predictions; None omits the columns on human agreement.
         curve: Risk-coverage curve of the predictions, if it is known.
+        persons: Person of each sample, for the intervals, as `split_metrics` takes them.
     """
-    split = split_metrics(predictions)
+    split = split_metrics(predictions, persons)
     curve = curve or risk_coverage(predictions.stored_confidence, predictions.right)
     coverage = curve.coverage_at(COVERAGE_RISK)
     values = {

@@ -38,6 +38,7 @@ class CardFacts:
         drawn_faces: Sentence on the results for drawn faces; empty if the run was not probed.
         verdict: Verdict on the benchmark without constraints; None leaves its section out.
         lacks: Why the run cannot predict new images; empty if it can.
+        resampled: What the intervals resample; see `persons.resampled_units`.
     """
 
     info: RunInfo
@@ -52,6 +53,7 @@ class CardFacts:
     drawn_faces: str = ""
     verdict: Verdict | None = None
     lacks: str = ""
+    resampled: str = "images"
 
 
 def model_card(facts: CardFacts) -> str:
@@ -161,8 +163,8 @@ def _results(facts: CardFacts) -> list[str]:
     ]
     lines += [
         "",
-        "In brackets: 95% intervals, bootstrap over images; of recalls, Wilson's. Most frequent "
-        f"confusions on test: {_confusions(report.test)}.",
+        f"In brackets: 95% intervals, bootstrap over {facts.resampled}; of recalls, Wilson's. Most "
+        f"frequent confusions on test: {_confusions(report.test)}.",
         "",
     ]
     return lines + _regression(facts.regression)

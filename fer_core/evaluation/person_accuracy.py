@@ -7,39 +7,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from fer_core.evaluation.intervals import RESAMPLES, resampled_counts, wilson
+from fer_core.evaluation.intervals import RESAMPLES, wilson
+from fer_core.evaluation.persons import person_numbers, resampled_sums
 from fer_core.evaluation.report import Estimate
 from fer_core.evaluation.significance import LEVEL, p_sentence
-
-_NO_PERSON = ("", "-1")
-_CHUNK = 100
-
-
-def persons_of(samples: pd.DataFrame) -> NDArray[np.object_] | None:
-    """Returns the person of each image, shape (N,), None where none is named.
-
-    None if the table names fewer than two persons.
-    """
-    if "group" not in samples.columns:
-        return None
-    persons = samples["group"].astype(object)
-    known = persons.notna() & ~persons.astype(str).isin(_NO_PERSON)
-    if persons[known].nunique() < 2:
-        return None
-    return persons.where(known, None).to_numpy(dtype=object)
-
-
-def persons_at(samples: pd.DataFrame, ids: NDArray[np.object_]) -> NDArray[np.object_] | None:
-    """Returns the person of each of these images, shape (M,), as `persons_of`.
-
-    Args:
-        samples: Samples indexed by id.
-        ids: Ids of the images.
-    """
-    persons = persons_of(samples)
-    if persons is None:
-        return None
-    return pd.Series(persons, index=samples.index).reindex(ids).to_numpy(dtype=object)
 
 
 def share_of(
@@ -59,26 +30,8 @@ def share_of(
     simple = Estimate.of_share(int(right.sum()), len(right))
     if simple is None or persons is None or len(set(persons[persons != None])) < 2:  # noqa: E711
         return simple
-    hits, images = _counts(right, _codes(persons))
-    once = np.ones(len(images), dtype=np.int64)
-    values = []
-    for part in range(RESAMPLES // _CHUNK):  # all draws of many persons may not fit in memory
-        draws = resampled_counts(once, _CHUNK, seed + part)
-        values.append(draws @ hits / (draws @ images))
-    clustered = Estimate.of_resamples(simple.value, np.concatenate(values))
-    return Estimate(
-        value=simple.value,
-        low=min(simple.low, clustered.low),
-        high=max(simple.high, clustered.high),
-    )
-
-
-def _codes(persons: NDArray[np.object_]) -> NDArray[np.int64]:
-    """Returns a number for each person, and one of its own for each image without a person."""
-    codes, names = pd.factorize(persons)
-    unnamed = codes < 0
-    codes[unnamed] = len(names) + np.arange(int(unnamed.sum()))
-    return codes.astype(np.int64)
+    sums = resampled_sums(np.stack(_counts(right, person_numbers(persons)), axis=1), seed)
+    return Estimate.of_resamples(simple.value, sums[:, 0] / sums[:, 1]).widened_to(simple)
 
 
 def _counts(

@@ -16,6 +16,12 @@ from pydantic import (
 
 from fer_core.evaluation import metrics
 from fer_core.evaluation.intervals import Bootstrap, interval, wilson
+from fer_core.evaluation.persons import (
+    have_several_images,
+    person_numbers,
+    persons_at,
+    resampled_sums,
+)
 from fer_core.evaluation.predictions import Predictions, SplitPredictions
 from fer_core.records import Record
 
@@ -57,6 +63,11 @@ class Estimate(_FrozenModel):
         """Returns a value with the percentile interval of its resamples, without those of NaN."""
         low, high = interval(resampled)
         return cls(value=value, low=low, high=high)
+
+    def widened_to(self, other: Self) -> Self:
+        """Returns this value with an interval that holds that of another estimate as well."""
+        low, high = min(self.low, other.low), max(self.high, other.high)
+        return type(self)(value=self.value, low=low, high=high)
 
     @property
     def text(self) -> str:
@@ -167,24 +178,66 @@ class Report(Record):
         return None if np.isnan(value) else value
 
 
-def split_metrics(predictions: SplitPredictions) -> SplitMetrics:
-    """Returns the metrics of predictions; without any sample they are NaN."""
+def split_metrics(
+    predictions: SplitPredictions, persons: NDArray[np.object_] | None = None
+) -> SplitMetrics:
+    """Returns the metrics of predictions; without any sample they are NaN.
+
+    The intervals of accuracy and macro-recall are bootstrapped over images. If a person has several
+    images, they are bootstrapped over persons, and at least as wide as Wilson's (accuracy) and as
+    the bootstrap over images (macro-recall): few persons give too narrow ones.
+
+    Args:
+        predictions: The predictions.
+        persons: Person of each image, None where none is named; None if no image has one.
+    """
     if not len(predictions):
         return _no_metrics(predictions.labels.names)
     matrix = metrics.confusion_matrix(
         predictions.truth, predictions.predicted, len(predictions.labels)
     )
     bootstrap = Bootstrap.of(matrix)
-    accuracy_low, accuracy_high = bootstrap.accuracy()
-    recall_low, recall_high = bootstrap.macro_recall()
+    low, high = bootstrap.accuracy()
+    accuracy = Estimate(value=metrics.accuracy(matrix), low=low, high=high)
+    low, high = bootstrap.macro_recall()
+    macro_recall = Estimate(value=metrics.macro_recall(matrix), low=low, high=high)
+    if persons is not None and have_several_images(persons):
+        wilson_interval = Estimate.of_share(int(predictions.right.sum()), len(predictions))
+        over_persons = _over_persons(predictions, persons)
+        accuracy = over_persons[0].widened_to(wilson_interval or accuracy)
+        macro_recall = over_persons[1].widened_to(macro_recall)
     return SplitMetrics(
         samples=len(predictions),
-        accuracy=Estimate(value=metrics.accuracy(matrix), low=accuracy_low, high=accuracy_high),
-        macro_recall=Estimate(value=metrics.macro_recall(matrix), low=recall_low, high=recall_high),
+        accuracy=accuracy,
+        macro_recall=macro_recall,
         log_loss=metrics.log_loss(predictions.truth, predictions.stored),
         ece=metrics.confidence_ece(predictions.confidence, predictions.right),
         classes=_class_metrics(predictions, matrix),
         confusion=tuple(tuple(int(cell) for cell in row) for row in matrix),
+    )
+
+
+def scored_split(predictions: SplitPredictions, samples: pd.DataFrame) -> SplitMetrics:
+    """Returns `split_metrics` with the persons of a table of samples, indexed by id."""
+    return split_metrics(predictions, persons_at(samples, predictions.ids))
+
+
+def _over_persons(
+    predictions: SplitPredictions, persons: NDArray[np.object_]
+) -> tuple[Estimate, Estimate]:
+    """Returns accuracy and macro-recall with the percentile intervals of resampled persons."""
+    classes, numbers = len(predictions.labels), person_numbers(persons)
+    counts = np.zeros((int(numbers.max()) + 1, 2, classes), dtype=np.int64)
+    np.add.at(counts[:, 0], (numbers, predictions.truth), predictions.right)
+    np.add.at(counts[:, 1], (numbers, predictions.truth), 1)
+    sums = resampled_sums(counts.reshape(len(counts), -1)).reshape(-1, 2, classes)
+    both = np.concatenate([counts.sum(axis=0, dtype=np.float64)[None], sums])  # as they are, first
+    hits, images = both[:, 0], both[:, 1]
+    recalls = np.divide(hits, images, out=np.full(hits.shape, np.nan), where=images > 0)
+    accuracy, recall = hits.sum(axis=1) / images.sum(axis=1), np.nanmean(recalls, axis=1)
+    return (
+        Estimate.of_resamples(float(accuracy[0]), accuracy[1:]),
+        Estimate.of_resamples(float(recall[0]), recall[1:]),
     )
 
 
@@ -199,9 +252,11 @@ def build_report(
     Args:
         run_id: Id of the run.
         predictions: The run's predictions for `validation` and `test`.
-        samples: The benchmark's samples, with columns `id` and `leak`.
+        samples: The benchmark's samples, with columns `id` and `leak`, and `group` if persons are
+            known.
         protocol: Evaluation protocol of the run.
     """
+    by_id = samples.set_index("id")
     test = predictions.split("test")
     leaked = set(samples.loc[samples["leak"], "id"])
     clean = np.array([sample not in leaked for sample in test.ids], dtype=bool)
@@ -209,9 +264,9 @@ def build_report(
         run_id=run_id,
         labels=predictions.labels.names,
         protocol=protocol,
-        validation=split_metrics(predictions.split("validation")),
-        test=split_metrics(test),
-        test_leak_free=split_metrics(test.select(clean)) if clean.any() else None,
+        validation=scored_split(predictions.split("validation"), by_id),
+        test=scored_split(test, by_id),
+        test_leak_free=scored_split(test.select(clean), by_id) if clean.any() else None,
     )
 
 

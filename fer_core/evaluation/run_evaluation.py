@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from fer_core.artifacts import RunDir
 from fer_core.errors import ArtifactError
@@ -15,6 +16,7 @@ from fer_core.evaluation import leaderboard_columns
 from fer_core.evaluation.calibration import Reliability, reliability
 from fer_core.evaluation.human_votes import Votes
 from fer_core.evaluation.leaderboard_columns import RunMetrics
+from fer_core.evaluation.persons import persons_at
 from fer_core.evaluation.predictions import Predictions, SplitPredictions
 from fer_core.evaluation.report import SplitMetrics
 from fer_core.evaluation.scope import VALIDATION, Scope, ScopeSelection
@@ -22,7 +24,7 @@ from fer_core.evaluation.selective import RiskCoverage, risk_coverage
 from fer_core.files import content_hash
 from fer_core.result_cache import JsonForm, ResultCache
 
-VERSION = 3
+VERSION = 4
 """Raise it when a metric is added or changes; stored results of other versions are ignored."""
 
 RISKS = (0.01, 0.02, 0.05, 0.1)
@@ -47,7 +49,10 @@ class Evaluation:
 
 
 def evaluate(
-    predictions: SplitPredictions, validation: SplitPredictions | None, votes: Votes | None
+    predictions: SplitPredictions,
+    validation: SplitPredictions | None,
+    votes: Votes | None,
+    persons: NDArray[np.object_] | None = None,
 ) -> Evaluation:
     """Evaluates the predictions of one run.
 
@@ -55,10 +60,13 @@ def evaluate(
         predictions: Predictions for at least one sample.
         validation: Validation predictions, to fit the temperature; None omits its columns.
         votes: Votes aligned with the predictions; None omits the columns on human agreement.
+        persons: Person of each sample, for the intervals, as `split_metrics` takes them.
     """
     curve = risk_coverage(predictions.stored_confidence, predictions.right)
     return Evaluation(
-        metrics=leaderboard_columns.prediction_metrics(predictions, validation, votes, curve),
+        metrics=leaderboard_columns.prediction_metrics(
+            predictions, validation, votes, curve, persons
+        ),
         reliability=reliability(predictions.confidence, predictions.right),
         risk_coverage=curve.thinned(),
         coverage_at_risk={risk: (curve.coverage_at(risk) or (0.0, 1.0))[0] for risk in RISKS},
@@ -115,7 +123,8 @@ class ScopeEvaluator:
                 validation = self._validation.of(predictions)
             except ArtifactError:  # no validation sample has these classes
                 validation = None
-            return evaluate(selected, validation, self._votes_of(selected))
+            persons = persons_at(self._samples, selected.ids)
+            return evaluate(selected, validation, self._votes_of(selected), persons)
 
         files = [run.predictions_path]
         if run.origin is not None:  # a transferred run has the validation split of its origin

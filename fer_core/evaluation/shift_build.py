@@ -40,7 +40,8 @@ from fer_core.evaluation.label_shift import (
     priors_of,
     with_interval,
 )
-from fer_core.evaluation.person_accuracy import persons_of, share_of
+from fer_core.evaluation.person_accuracy import share_of
+from fer_core.evaluation.persons import persons_of
 from fer_core.evaluation.predictions import (
     UNLABELLED,
     Predictions,

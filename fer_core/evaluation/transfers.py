@@ -12,13 +12,20 @@ from numpy.typing import NDArray
 
 from fer_core.artifacts import BenchmarkDir, RunDir
 from fer_core.errors import ArtifactError
-from fer_core.evaluation.person_accuracy import PersonAccuracy, accuracy_by_person, persons_at
+from fer_core.evaluation.person_accuracy import PersonAccuracy, accuracy_by_person
+from fer_core.evaluation.persons import persons_at
 from fer_core.evaluation.prediction_file import UNLABELLED
 from fer_core.evaluation.predictions import (
     Predictions,
     SplitPredictions,
 )
-from fer_core.evaluation.report import Protocol, Report, SplitMetrics, split_metrics
+from fer_core.evaluation.report import (
+    Protocol,
+    Report,
+    SplitMetrics,
+    scored_split,
+    split_metrics,
+)
 from fer_core.labels import LabelSet
 from fer_core.records import RunInfo
 from fer_core.run_commit import atomic_replace
@@ -102,7 +109,7 @@ def _report(
 ) -> Report:
     """Scores the labelled images; the metrics of validation are those of the original benchmark."""
     labelled = everything.truth != UNLABELLED
-    test = everything.select(labelled)
+    test, by_id = everything.select(labelled), samples.table.set_index("id")
     clean = ~samples.table["leak"].to_numpy(dtype=bool)[labelled]
     return Report(
         run_id=run.run_id,
@@ -119,8 +126,8 @@ def _report(
             missing_classes=info.classes.missing,
         ),
         validation=_original_validation(run, everything.labels),
-        test=split_metrics(test),
-        test_leak_free=split_metrics(test.select(clean)) if clean.any() else None,
+        test=scored_split(test, by_id),
+        test_leak_free=scored_split(test.select(clean), by_id) if clean.any() else None,
     )
 
 

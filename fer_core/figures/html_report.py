@@ -158,7 +158,7 @@ def _results(results: BenchmarkResults, slices: Slices) -> Iterator[str]:
     every_run = results.every_entry
     titles = {entry.run_id: escape(entry.title) for entry in every_run}
     colours = model_colours([entry.run_id for entry in every_run])
-    yield from _intervals(entries, titles, colours)
+    yield from _intervals(results, titles, colours)
     yield from _leaderboard(results)
     yield from _saved_slices(results, slices)
     yield from _seeds(results)
@@ -172,13 +172,15 @@ def _results(results: BenchmarkResults, slices: Slices) -> Iterator[str]:
 
 
 def _intervals(
-    entries: Sequence[Entry], titles: Mapping[str, str], colours: Mapping[str, str]
+    results: BenchmarkResults, titles: Mapping[str, str], colours: Mapping[str, str]
 ) -> Iterator[str]:
+    entries = results.entries
     estimates = {entry.run_id: entry.metrics.split.accuracy for entry in entries}
     yield "<h2>Accuracy with confidence intervals</h2>"
     yield _figure(charts.interval_chart(estimates, titles, colours))
     images = entries[0].metrics.split.samples
-    yield _note(f"Accuracy on {images:,} images. Bars are 95% bootstrap intervals.")
+    over = "" if results.resampled == "images" else f" over {results.resampled}"
+    yield _note(f"Accuracy on {images:,} images. Bars are 95% bootstrap intervals{over}.")
 
 
 def _leaderboard(results: BenchmarkResults) -> Iterator[str]:

@@ -1,10 +1,9 @@
 """Pictures of one person are not independent; few pictures say little about a person."""
 
 import numpy as np
-import pandas as pd
 import pytest
 
-from fer_core.evaluation.person_accuracy import accuracy_by_person, persons_of, share_of
+from fer_core.evaluation.person_accuracy import accuracy_by_person, share_of
 from fer_core.evaluation.report import Estimate
 
 
@@ -72,10 +71,3 @@ def test_the_test_of_persons_keeps_its_level_and_finds_large_differences():
     found = accuracy_by_person(right, of)
     assert found.p_value < 0.001
     assert "differ more than chance explains" in found.text
-
-
-def test_persons_come_from_the_table_of_samples():
-    table = pd.DataFrame({"id": ["a", "b", "c", "d"], "group": ["x", "y", None, "-1"]})
-    assert list(persons_of(table)) == ["x", "y", None, None]
-    assert persons_of(table.assign(group="x")) is None
-    assert persons_of(table.drop(columns="group")) is None

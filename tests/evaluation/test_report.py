@@ -8,6 +8,7 @@ from scipy import stats
 from fer_core.errors import ArtifactError
 from fer_core.evaluation import metrics
 from fer_core.evaluation.intervals import Bootstrap
+from fer_core.evaluation.person_accuracy import share_of
 from fer_core.evaluation.predictions import Predictions, SplitPredictions
 from fer_core.evaluation.report import Estimate, Protocol, Report, build_report, split_metrics
 from fer_core.labels import LabelSet
@@ -84,6 +85,44 @@ def test_a_class_without_errors_has_wilsons_interval():
         1 - stats.binomtest(0, 4).proportion_ci(method="wilson").high
     )
     assert (result[1].recall.value, result[1].recall.high) == (1.0, 1.0)
+
+
+def test_persons_with_several_images_are_resampled():
+    """20 persons with 5 images of each class; half of the persons are always right."""
+    truth, of = np.tile(np.repeat([0, 1], 5), 20), np.repeat(np.arange(20).astype(str), 10)
+    right = np.repeat(np.arange(20) % 2 == 0, 10)
+    part = scores(truth, np.where(right, truth, 1 - truth))
+    images, persons = split_metrics(part), split_metrics(part, of.astype(object))
+    expected = share_of(right, of.astype(object))
+    assert persons.accuracy == expected
+    # a person is right on all images of both classes or on none, so both metrics are equal
+    assert persons.macro_recall == expected
+    # the standard error of 20 persons is 11.2 points, that of 200 images 3.5
+    assert expected.high - expected.low == pytest.approx(2 * 1.96 * 0.112, abs=0.05)
+    assert images.accuracy.high - images.accuracy.low == pytest.approx(2 * 1.96 * 0.035, abs=0.01)
+    assert persons.classes == images.classes
+    everyone_once = np.arange(200).astype(str).astype(object)
+    assert split_metrics(part, everyone_once) == images
+
+
+def test_few_persons_never_narrow_the_intervals():
+    truth, of = np.tile([0, 0, 1, 1], 10), np.repeat(["a", "b"], 20).astype(object)
+    part = scores(truth, np.tile([0, 1, 0, 1], 10))  # both persons have the same recalls
+    images, persons = split_metrics(part), split_metrics(part, of)
+    assert persons.macro_recall == images.macro_recall
+    assert persons.accuracy == Estimate.of_share(20, 40)
+
+
+def test_the_report_resamples_the_persons_of_the_samples():
+    test = scores([0, 1] * 10, [0, 1] * 5 + [1, 0] * 5)
+    predictions = Predictions({"validation": scores([0, 1], [0, 1], "v"), "test": test})
+    samples = pd.DataFrame({"id": test.ids, "leak": False, "group": ["a"] * 10 + ["b"] * 10})
+    report = build_report("run", predictions, samples, PROTOCOL)
+    assert (report.test.accuracy.low, report.test.accuracy.high) == (0, 1)
+    assert report.test_leak_free == report.test
+    without = build_report("run", predictions, samples.drop(columns="group"), PROTOCOL)
+    assert without.test == split_metrics(test)
+    assert 0.2 < without.test.accuracy.low < without.test.accuracy.high < 0.8
 
 
 def test_a_fully_leaked_test_set_has_no_leak_free_metrics():

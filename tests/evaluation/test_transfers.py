@@ -10,8 +10,10 @@ from fer_core.artifacts import ArtifactStore, write_table
 from fer_core.data.prepared import PreparedDataset, prepared_folder
 from fer_core.errors import ArtifactError
 from fer_core.evaluation.leaderboard import read_results
+from fer_core.evaluation.person_accuracy import share_of
 from fer_core.evaluation.predictions import Predictions, read_predictions
 from fer_core.evaluation.report import Report
+from fer_core.figures.html_report import render_report
 from fer_core.labels import SEVEN_EMOTIONS
 from tests.support.builders import toy_benchmark
 from tests.support.transfers import relabelled, toy_transfer
@@ -80,6 +82,25 @@ def test_metrics_come_from_labelled_images_only(toy):
     info = mine.info()
     assert (info.labelled, info.unlabelled) == (10, 11)
     assert [entry.metrics.split.samples for entry in read_results(mine).entries] == [10] * 4
+
+
+def test_intervals_are_over_persons_where_the_set_names_them(toy):
+    mine = toy_transfer(toy)
+    alone = read_results(mine)
+    assert alone.resampled == "images"
+    write_table(mine.samples_path, mine.samples().assign(group=["a", "b", "c"] * 7))
+    relabelled(mine, {})
+    together = read_results(mine)
+    assert together.resampled == "persons"
+    persons = np.array(["a", "b", "c"] * 7, dtype=object)
+    for entry in together.entries:
+        path = mine.run(entry.run_id).predictions_path
+        right = Predictions.read(path, SEVEN_EMOTIONS).split("test").right
+        assert entry.metrics.split.accuracy == share_of(right, persons)
+        assert entry.report.test.accuracy == entry.metrics.split.accuracy
+        assert entry.report.test.macro_recall == entry.metrics.split.macro_recall
+    assert "Bars are 95% bootstrap intervals over persons." in render_report(together)
+    assert "Bars are 95% bootstrap intervals." in render_report(alone)
 
 
 def test_an_unlabelled_set_has_no_accuracy(toy):

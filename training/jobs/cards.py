@@ -11,6 +11,7 @@ from fer_core.config import Recipe, parse_recipe
 from fer_core.errors import ArtifactError, FerscopeError
 from fer_core.evaluation.licences import weight_licences
 from fer_core.evaluation.model_card import FILE_NAME, CardFacts, model_card
+from fer_core.evaluation.persons import persons_of, resampled_units
 from fer_core.evaluation.probe_text import probe_sentence
 from fer_core.evaluation.regression import RegressionReport
 from fer_core.evaluation.report import Report
@@ -46,6 +47,7 @@ def card_facts(run: RunDir, repository: str = "", verdict: Verdict | None = None
     info, benchmark = run.info(), run.benchmark.info()
     can = abilities_of(run, info)
     second, regression = run.second_report_path, run.regression_report_path
+    test = run.benchmark.samples().query("split == 'test'")
     return CardFacts(
         info,
         Report.read(run.report_path),
@@ -59,6 +61,7 @@ def card_facts(run: RunDir, repository: str = "", verdict: Verdict | None = None
         probe_sentence(run),
         verdict,
         "" if can.predicts else can.reason,
+        resampled_units(persons_of(test), transferred=benchmark.transferred_from is not None),
     )
 
 
