@@ -50,7 +50,7 @@ from fer_core.evaluation.leaderboard import (
     build_leaderboard,
 )
 from fer_core.evaluation.lineage import Lineage, trace_lineage
-from fer_core.evaluation.person_accuracy import share_of
+from fer_core.evaluation.person_accuracy import PersonAccuracy, accuracy_by_person, share_of
 from fer_core.evaluation.persons import persons_at
 from fer_core.evaluation.predictions import Predictions, SplitPredictions, read_predictions
 from fer_core.evaluation.prior_shift import PriorCurves
@@ -373,6 +373,16 @@ def worst_slices(benchmark: Benchmark, scope: Scope, run_id: str) -> list[Slice]
     aligned = board(benchmark, scope).scored
     wrong: NDArray[np.bool_] = ~aligned.right[aligned.row(run_id)]
     return slices.worst_slices(wrong, facets(benchmark, scope))
+
+
+@st.cache_resource(max_entries=64, show_spinner=False, hash_funcs=BY_RESULTS)
+def by_person(benchmark: Benchmark, scope: Scope, run_id: str) -> PersonAccuracy | None:
+    """Returns a run's accuracy on each person's images; None without the facet of persons."""
+    aligned, groups = board(benchmark, scope).scored, facets(benchmark, scope)
+    if slices.PERSON not in groups:
+        return None
+    persons = groups[slices.PERSON].to_numpy(dtype=object)
+    return accuracy_by_person(aligned.right[aligned.row(run_id)], persons)
 
 
 @dataclass(frozen=True)

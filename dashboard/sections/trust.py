@@ -16,10 +16,11 @@ from dashboard.state import BIND, Key
 from fer_core.evaluation.calibration import Binning
 from fer_core.evaluation.leaderboard import Entry
 from fer_core.evaluation.leaderboard_columns import label_of
+from fer_core.evaluation.person_accuracy import PersonAccuracy
 from fer_core.evaluation.report import Estimate
 from fer_core.evaluation.run_evaluation import RISKS
 from fer_core.evaluation.significance import p_text
-from fer_core.evaluation.slices import Slice
+from fer_core.evaluation.slices import PERSON, Slice
 from fer_core.figures import tables
 from fer_core.figures import trust as figures
 from fer_core.figures.palette import class_colour
@@ -267,6 +268,24 @@ def slices(tested: Sequence[Slice], run_id: str) -> None:
         "exact test, one-sided, Holm's correction). A slice must also be worse than other images "
         "of the same classes (Mantel-Haenszel test), and an intersection worse than both of its "
         "properties. The Confusion matrix and the Error explorer can filter by these properties."
+    )
+
+
+def persons(found: PersonAccuracy, run_id: str) -> None:
+    """Shows a model's accuracy by person; a click on a number opens the person's images."""
+    st.markdown("**Accuracy by person**")
+    rows = found.table.rename(columns={"low": "from", "high": "to"})
+
+    def opens(number: int, column: str) -> TableTarget:
+        page = "confusion" if column == "images" else "errors"
+        where = [f"{PERSON}: {rows['person'].iloc[number]}"]
+        return TableTarget(page, {Key.RUN: run_id, Key.WHERE: where})
+
+    shares = dict.fromkeys(("accuracy", "from", "to"), percent_column())
+    opening_table.show(rows, opens, "persons", shares)
+    st.caption(
+        f"{found.text} From and to are 95% Wilson intervals. Persons are those of the column "
+        "`group`, which in some formats names an original with its copies."
     )
 
 

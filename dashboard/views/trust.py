@@ -48,6 +48,9 @@ if comparison is not None:
 
 st.subheader("Worst slices", anchor=False)
 trust.slices(results.worst_slices(benchmark, scope, run_id), run_id)
+by_person = results.by_person(benchmark, scope, run_id)
+if by_person is not None:
+    trust.persons(by_person, run_id)
 
 st.subheader("Robustness to corruptions", anchor=False)
 trust.robustness(benchmark, entries)

@@ -16,11 +16,18 @@ from numpy.typing import NDArray
 from fer_core.artifacts import VOTE_PREFIX
 from fer_core.evaluation.class_mix import error_elsewhere, mantel_haenszel
 from fer_core.evaluation.human_votes import Votes
+from fer_core.evaluation.persons import persons_of
 from fer_core.evaluation.predictions import SplitPredictions
 from fer_core.evaluation.significance import LEVEL, holm, p_sentence
 
 CLASS = "class"
 """Facet of the true class."""
+
+PERSON = "person"
+"""Facet of the column `group`, which names persons, or originals with their copies."""
+
+MAX_PERSONS = 300
+"""Largest number of persons of whom each is a group."""
 
 MIN_SIZE = 30
 MAX_GROUPS = 20
@@ -64,7 +71,8 @@ def facets(
     """Groups samples by each of their properties.
 
     Quantities are split into four groups of about equal size. Properties with few values keep
-    these values. Properties with many values (ids, hashes) are not facets.
+    these values. Properties with many values (ids, hashes) are not facets. Persons are a facet from
+    2 to `MAX_PERSONS`.
 
     Args:
         samples: Samples indexed by id.
@@ -81,9 +89,20 @@ def facets(
         groups = _groups(rows[column], column)
         if groups is not None:
             columns[_PLAIN_NAMES.get(column, column)] = groups
+    persons = _persons(rows)
+    if persons is not None:
+        columns[PERSON] = persons
     if votes is not None:
         columns["annotator agreement"] = _category(*votes.agreement_groups())
     return pd.DataFrame(columns)
+
+
+def _persons(rows: pd.DataFrame) -> "_Categorical | None":
+    persons = persons_of(rows)
+    if persons is None:
+        return None
+    codes, names = pd.factorize(persons, sort=True)
+    return _category(codes, list(map(str, names))) if len(names) <= MAX_PERSONS else None
 
 
 def _groups(values: pd.Series, name: str) -> "_Categorical | None":

@@ -2,12 +2,16 @@
 
 import dataclasses
 
-from fer_core.artifacts import ArtifactStore
+import numpy as np
+
+from fer_core.artifacts import ArtifactStore, write_table
 from fer_core.data.plan import PrepareOptions
 from fer_core.data.prepare import prepare_sources, publish_facts
 from fer_core.data.selection import SelectedSource
-from tests.support.builders import SIDE, ToySource, toy_run
+from tests.support.builders import SIDE, ToySource, toy_benchmark, toy_run
 from tests.support.helpers import ListSource
+from tests.support.pages import texts
+from tests.support.transfers import toy_transfer
 
 
 def test_a_column_of_the_data_filters_samples(open_page, tmp_path):
@@ -28,3 +32,35 @@ def test_a_column_of_the_data_filters_samples(open_page, tmp_path):
     listed = app.dataframe[0].value["id"]
     assert len(listed) > 0
     assert dim.loc[listed].all()
+
+
+def test_persons_are_a_filter_and_have_their_accuracies_on_trust(open_page, tmp_path):
+    toy = toy_benchmark(tmp_path)
+    mine = toy_transfer(toy)
+    table = mine.samples()
+    table["group"] = np.array(["ann", "bob", "eve"])[np.arange(len(table)) % 3]
+    write_table(mine.samples_path, table)
+    run = mine.run("resnet34-cpu-s0").run_id
+    query = {"benchmark": mine.name, "run": run}
+    trust = open_page("trust", toy.artifacts, toy.data, **query)
+    assert not trust.exception
+    (shown,) = [item.value for item in trust.dataframe if "person" in item.value.columns]
+    assert dict(zip(shown["person"], shown["images"], strict=True)) == {
+        "ann": 7,
+        "bob": 7,
+        "eve": 7,
+    }
+    errors = open_page("errors", toy.artifacts, toy.data, **query, where="person: bob")
+    listed = errors.dataframe[0].value["id"]
+    bob = table.set_index("id")["group"] == "bob"
+    assert bob.loc[listed].all()
+    wrong = 7 - shown.set_index("person")["right"]["bob"]
+    assert len(listed) == wrong > 0
+    leaderboard = open_page("leaderboard", toy.artifacts, toy.data, benchmark=mine.name)
+    assert "bootstrap over persons" in texts(leaderboard)
+
+
+def test_a_benchmark_without_persons_has_no_table_of_them(open_page, toy):
+    trust = open_page("trust", toy.artifacts)
+    assert not [item for item in trust.dataframe if "person" in item.value.columns]
+    assert "bootstrap over images" in texts(open_page("leaderboard", toy.artifacts))

@@ -8,7 +8,15 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from fer_core.evaluation.human_votes import Votes
-from fer_core.evaluation.slices import MAX_GROUPS, Slice, facets, slice_mask, worst_slices
+from fer_core.evaluation.slices import (
+    MAX_GROUPS,
+    MAX_PERSONS,
+    PERSON,
+    Slice,
+    facets,
+    slice_mask,
+    worst_slices,
+)
 from tests.support.constructed import make_scores, random_scores
 
 
@@ -218,3 +226,31 @@ def test_inside_combines_facets_by_and_and_groups_by_or():
     np.testing.assert_array_equal(slice_mask(groups, []), [True] * 3)
     np.testing.assert_array_equal(slice_mask(groups, [("a", "nonsense")]), [False] * 3)
     np.testing.assert_array_equal(slice_mask(groups, [("nonsense", "x")]), [False] * 3)
+
+
+def test_persons_are_a_facet_if_there_are_between_two_and_a_few_hundred():
+    count = MAX_PERSONS + 1
+    scores = random_scores(count, 2)
+    for persons, found in ((1, 0), (2, 2), (MAX_PERSONS, MAX_PERSONS), (count, 0)):
+        names = [f"P{row % persons:03d}" for row in range(count)]
+        samples = pd.DataFrame({"group": names}, index=pd.Index(scores.ids, name="id"))
+        groups = facets(samples, scores)
+        assert (PERSON in groups) == bool(found)
+        if found:
+            assert list(groups[PERSON]) == names
+            assert len(groups[PERSON].cat.categories) == found
+            assert slice_mask(groups, [(PERSON, "P001")]).sum() == names.count("P001")
+
+
+def test_a_person_on_whom_a_run_errs_is_a_slice():
+    persons = np.repeat(["ann", "bob", "eve"], 40)
+    wrong = (persons == "bob") & (np.arange(120) % 2 == 0)
+    worst = worst_slices(wrong, table(person=persons))[0]
+    assert worst.significant
+    assert worst.statement.startswith("Where person is bob, 50.0% of 40 predictions are wrong")
+
+
+def test_images_without_a_person_are_in_no_group_of_persons():
+    scores = random_scores(4, 2)
+    samples = pd.DataFrame({"group": ["a", "b", None, "-1"]}, index=scores.ids)
+    assert facets(samples, scores)[PERSON].cat.codes.tolist() == [0, 1, -1, -1]
