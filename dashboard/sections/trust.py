@@ -271,10 +271,10 @@ def slices(tested: Sequence[Slice], run_id: str) -> None:
     )
 
 
-def persons(found: PersonAccuracy, run_id: str) -> None:
+def persons(by_person: PersonAccuracy, run_id: str) -> None:
     """Shows a model's accuracy by person; a click on a number opens the person's images."""
     st.markdown("**Accuracy by person**")
-    rows = found.table.rename(columns={"low": "from", "high": "to"})
+    rows = by_person.table.rename(columns={"low": "from", "high": "to"})
 
     def opens(number: int, column: str) -> TableTarget:
         page = "confusion" if column == "images" else "errors"
@@ -284,7 +284,7 @@ def persons(found: PersonAccuracy, run_id: str) -> None:
     shares = dict.fromkeys(("accuracy", "from", "to"), percent_column())
     opening_table.show(rows, opens, "persons", shares)
     st.caption(
-        f"{found.text} From and to are 95% Wilson intervals. Persons are those of the column "
+        f"{by_person.text} From and to are 95% Wilson intervals. Persons are those of the column "
         "`group`, which in some formats names an original with its copies."
     )
 
