@@ -157,6 +157,18 @@ def test_citation_and_changelog_name_the_version():
     assert f"## [{__version__}]" in (ROOT / "CHANGELOG.md").read_text()
 
 
+def test_the_citation_names_the_papers_and_the_source_of_the_face_network():
+    references = yaml.safe_load((ROOT / "CITATION.cff").read_text())["references"]
+    assert all({"type", "title", "authors"} <= set(item) for item in references)
+    notes = " ".join(item["notes"] for item in references)
+    assert "arXiv:1307.0414" in notes  # FER2013
+    assert "arXiv:1608.01041" in notes  # FER+
+    read_me = (ROOT / "fer_core/models/starts/README.md").read_text()
+    for key in ("repository-artifact", "repository-code"):
+        (address,) = (item[key] for item in references if key in item)
+        assert address in read_me
+
+
 def test_ci_calls_only_make_targets_that_exist():
     targets = set(re.findall(r"^([a-z-]+):(?!=)", (ROOT / "Makefile").read_text(), re.MULTILINE))
     jobs = yaml.safe_load((ROOT / ".github/workflows/ci.yml").read_text())["jobs"]

@@ -36,6 +36,8 @@ def print_variants(runs: Sequence[RunDir]) -> None:
     console.print("± is the standard deviation over seeds. Choose by validation, not by test.")
 
 
+_NO_INTERVAL = "–"  # noqa: RUF001 (the dash that tables use for a missing value)
+
 RESULTS = ("validation accuracy", "validation macro-recall", "test accuracy", "test macro-recall")
 """Columns of results."""
 
@@ -78,20 +80,27 @@ def print_effects(
     table = Table("metric", "images", before, after, "difference", "95%", title=f"{key} on {split}")
     for row in rows:
         change = row.difference
-        sure = change.low > 0 or change.high < 0
+        sure = change.low < change.high and (change.low > 0 or change.high < 0)
         table.add_row(
             row.metric if row.metric in ("accuracy", "macro-recall") else f"recall of {row.metric}",
             f"{row.samples:,}",
             f"{row.before:.1%}",
             f"{row.after:.1%}",
             f"{100 * change.value:+.1f}",
-            f"{100 * change.low:+.1f} to {100 * change.high:+.1f}",
+            _NO_INTERVAL
+            if change.low == change.high
+            else f"{100 * change.low:+.1f} to {100 * change.high:+.1f}",
             style="bold" if sure else None,
         )
     console.print(table)
     console.print(
         "Intervals: bootstrap over images and seeds, in percentage points. Bold: without 0."
     )
+    if any(row.difference.low == row.difference.high for row in rows):
+        console.print(
+            f"{_NO_INTERVAL}: all resamples are equal, such as for a recall of 0% on both sides; a "
+            "bootstrap then says nothing about other images."
+        )
     if min(map(len, groups.values())) < 2:
         console.print(
             "With one seed the interval holds for these networks; another seed may differ more."
