@@ -188,7 +188,7 @@ def _add_facts(router: APIRouter) -> None:
 def health(request: Request) -> Health:
     """Reports whether there are models, and how many of them are loaded."""
     service = _service(request)
-    available = len(service.predictor.runs())
+    available = len(service.model_list.runs())
     return Health(
         status="ok" if available else "no models",
         benchmark=service.name,

@@ -10,22 +10,41 @@ from fer_core.predictor import Predictor
 from fer_core.records import RunInfo
 from fer_core.serving.errors import RefusedError
 from fer_core.serving.schemas import Model
+from fer_core.serving.settings import RUNS
 
 
 class ModelList:
-    """The runs that can predict.
+    """The runs that can predict and that clients can use.
 
     Args:
         benchmark: Directory of the benchmark.
         predictor: Predictor of the benchmark.
+        only: Ids of the runs that clients can use; empty for all.
+
+    Raises:
+        ArtifactError: If one of these runs does not exist or cannot predict.
     """
 
-    def __init__(self, benchmark: BenchmarkDir, predictor: Predictor) -> None:
-        self._benchmark, self._predictor = benchmark, predictor
+    def __init__(
+        self, benchmark: BenchmarkDir, predictor: Predictor, only: Sequence[str] = ()
+    ) -> None:
+        self._benchmark, self._predictor, self._only = benchmark, predictor, frozenset(only)
+        known = [info.run_id for info in predictor.runs()]
+        if unknown := [name for name in dict.fromkeys(only) if name not in known]:
+            raise ArtifactError(
+                f"{benchmark.name} has no run that can predict with the id "
+                f"{', '.join(map(repr, unknown))}. Known: {', '.join(known) or 'none'}. Set "
+                f"{RUNS} or --run to ids of these."
+            )
+
+    def runs(self) -> list[RunInfo]:
+        """Returns the runs that clients can use, by id."""
+        runs = self._predictor.runs()
+        return [info for info in runs if not self._only or info.run_id in self._only]
 
     def models(self) -> list[Model]:
-        """Returns all runs with their test accuracy and its protocol."""
-        return [self._model(info) for info in self._predictor.runs()]
+        """Returns these runs with their test accuracy and its protocol."""
+        return [self._model(info) for info in self.runs()]
 
     def select(self, names: Sequence[str]) -> list[RunInfo]:
         """Returns the named runs in order without duplicates; all runs if no name is given.
@@ -35,7 +54,7 @@ class ModelList:
         Raises:
             RefusedError: If a run is unknown.
         """
-        known = {info.run_id: info for info in self._predictor.runs()}
+        known = {info.run_id: info for info in self.runs()}
         for name in names:
             if name not in known:
                 raise RefusedError(

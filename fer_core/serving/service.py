@@ -9,7 +9,6 @@ import threading
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -22,7 +21,7 @@ from fer_core.artifacts import BenchmarkDir, RunDir
 from fer_core.data.centerface import CenterFaceDetector
 from fer_core.data.faces import FaceDetector
 from fer_core.data.imaging import printable_name
-from fer_core.errors import FerscopeError
+from fer_core.errors import ArtifactError, FerscopeError
 from fer_core.evaluation.operating_points import OperatingPoint
 from fer_core.explain.evidence import MapEvidence
 from fer_core.explain.methods import METHODS
@@ -40,7 +39,7 @@ from fer_core.serving.inference import CANNOT, BatchPredictor, FaceResult
 from fer_core.serving.model_list import ModelList
 from fer_core.serving.monitoring import Monitor
 from fer_core.serving.pictures import Picture, read_pictures
-from fer_core.serving.settings import Settings
+from fer_core.serving.settings import RUNS, Settings
 from fer_core.serving.uploads import Upload
 
 log = logging.getLogger(__name__)
@@ -75,8 +74,8 @@ class Service:
         monitor: Counts the batches.
 
     Raises:
-        ArtifactError: If the benchmark does not exist, or the operating point is damaged or was
-            chosen for another run.
+        ArtifactError: If the benchmark or a run of the settings does not exist, or the operating
+            point is damaged or was chosen for another run or for one that clients cannot use.
         DetectorError: If the default detector is not available.
         FerscopeError: If the drift log cannot be opened for appending.
     """
@@ -89,12 +88,12 @@ class Service:
     ) -> None:
         benchmark = settings.open_benchmark()
         self.name = benchmark.name
-        self.operating_point = _read_operating_point(settings.operating_point, benchmark)
+        self.operating_point = _read_operating_point(settings, benchmark)
         self.gate = Gate(settings.max_requests)
         self.predictor = Predictor(benchmark, capacity=settings.models)
         if self.operating_point is not None:
             self.predictor.obey(self.operating_point)
-        self.model_list = ModelList(benchmark, self.predictor)
+        self.model_list = ModelList(benchmark, self.predictor, settings.runs)
         self._detector = detector or CenterFaceDetector()
         self._monitor = monitor or Monitor()
         self._drift = None if settings.drift_log is None else DriftLog(settings.drift_log)
@@ -117,7 +116,7 @@ class Service:
             unsure_below: Threshold of the request; None if the operating point decides.
         """
         if unsure_below is not None:
-            return {info.run_id: unsure_below for info in self.predictor.runs()}
+            return {info.run_id: unsure_below for info in self.model_list.runs()}
         if self.operating_point is None:
             return {}
         return {self.operating_point.run_id: self.operating_point.thresholds}
@@ -139,7 +138,7 @@ class Service:
 
     def problems(self) -> list[str]:
         """Returns why the service is not ready to predict; nothing if it is."""
-        runs = self.predictor.runs()
+        runs = self.model_list.runs()
         problems = [] if runs else ["there is no model that can predict"]
         if self._preloading:
             problems.append("models are being loaded")
@@ -155,7 +154,7 @@ class Service:
         """Loads all models, so that the first request need not wait."""
         face = np.zeros(self.predictor.format.shape, dtype=np.uint8)
         try:
-            self._inference([face], [info.run_id for info in self.predictor.runs()])
+            self._inference([face], [info.run_id for info in self.model_list.runs()])
         except Exception:
             log.exception("models could not be loaded in advance")
         finally:
@@ -284,9 +283,14 @@ def _is_stale(run: RunDir) -> bool:
         return False
 
 
-def _read_operating_point(path: Path | None, benchmark: BenchmarkDir) -> OperatingPoint | None:
-    if path is None:
+def _read_operating_point(settings: Settings, benchmark: BenchmarkDir) -> OperatingPoint | None:
+    if settings.operating_point is None:
         return None
-    point = OperatingPoint.read(path)
+    point = OperatingPoint.read(settings.operating_point)
     point.check(benchmark.name, benchmark.run(point.run_id).info())
+    if settings.runs and point.run_id not in settings.runs:
+        raise ArtifactError(
+            f"The operating point is that of {point.run_id}, which clients cannot use. Add it to "
+            f"{RUNS} or --run, or leave the operating point out."
+        )
     return point

@@ -17,6 +17,7 @@ from fer_core.project import artifacts_root
 PREFIX = "FERSCOPE_"
 PREFERRED = "ferplus"
 API_KEYS = f"{PREFIX}API_KEYS"
+RUNS = f"{PREFIX}RUNS"
 _MIB = 2**20
 _EMPTY_KEY = hashlib.sha256(b"").hexdigest()
 
@@ -27,6 +28,7 @@ class Settings(BaseModel):
     Attributes:
         artifacts: Folder of the benchmarks.
         benchmark: Benchmark to serve; by default `ferplus` if it exists, else the first.
+        runs: Ids of the runs that clients can use, separated by commas; all by default.
         max_body_mib: Largest request body in MiB.
         max_file_mib: Largest file in MiB.
         max_files: Largest number of images per request.
@@ -49,6 +51,7 @@ class Settings(BaseModel):
 
     artifacts: Path = Field(default_factory=artifacts_root)
     benchmark: str | None = None
+    runs: tuple[str, ...] = ()
     max_body_mib: int = Field(64, ge=1, le=1024)
     max_file_mib: int = Field(MAX_BYTES // _MIB, ge=1, le=MAX_BYTES // _MIB)
     max_files: int = Field(32, ge=1, le=1000)
@@ -64,7 +67,7 @@ class Settings(BaseModel):
     operating_point: Path | None = None
     models: int = Field(12, ge=1, le=100)
 
-    @field_validator("api_keys", "cors_origins", mode="before")
+    @field_validator("runs", "api_keys", "cors_origins", mode="before")
     @classmethod
     def _split(cls, value: object, info: ValidationInfo) -> object:
         if not isinstance(value, str):
@@ -76,6 +79,8 @@ class Settings(BaseModel):
                 f"{API_KEYS} is set but has no hash. Set it to the SHA-256 hash of a key, or "
                 "unset it to admit requests without a key"
             )
+        if info.field_name == "runs" and not parts:
+            raise ValueError(f"{RUNS} has no run. Set it to ids of runs, or unset it to serve all")
         return parts
 
     @field_validator("api_keys")

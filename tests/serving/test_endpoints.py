@@ -8,6 +8,7 @@ from urllib.parse import unquote
 import numpy as np
 import pytest
 from PIL import Image
+from pydantic import ValidationError
 from starlette.testclient import TestClient
 
 from fer_core.data.faces import every_face
@@ -223,4 +224,50 @@ def test_the_operating_point_decides_for_its_run(toy, tmp_path):
     operating_point("toy", info, splits, everything).write(path)
     service = TestClient(create_app(settings, QuarterDetector()))
     with pytest.raises(ArtifactError, match="another training"), service:
+        pass
+
+
+def test_only_the_runs_of_the_settings_can_be_used(toy):
+    only = ("resnet34-cpu-s0", "pair-cpu")
+    settings = Settings(artifacts=toy.artifacts, runs=only)
+    with TestClient(create_app(settings, QuarterDetector())) as client:
+        assert {model["id"] for model in client.get("/v1/models").json()["models"]} == set(only)
+        assert client.get("/v1/health").json()["models_available"] == 2
+        images = client.post("/v1/predict?cropped=1", files=files(png())).json()["images"]
+        (face,) = images[0]["faces"]
+        assert [model["id"] for model in face["models"]] == ["resnet34-cpu-s0"]
+        assert face["ensemble"]["id"] == "pair-cpu"  # clients cannot use its members
+        for path, query in (("predict", "runs"), ("explain", "run")):
+            field = "files" if path == "predict" else "file"
+            answer = client.post(
+                f"/v1/{path}?{query}=efficientnet_lite0-cpu-s0", files=files(png(), field=field)
+            )
+            assert (answer.status_code, answer.json()["error"]) == (422, "unknown_run")
+            assert answer.json()["detail"] == (
+                "There is no run 'efficientnet_lite0-cpu-s0'. Known: pair-cpu, resnet34-cpu-s0."
+            )
+
+
+def test_a_run_of_the_settings_that_is_unknown_is_an_error_at_the_start(toy):
+    runs = "resnet34-cpu-s0, nobody,"
+    environment = {"FERSCOPE_ARTIFACTS": str(toy.artifacts), "FERSCOPE_RUNS": runs}
+    settings = Settings.from_environment(environment)
+    assert settings.runs == ("resnet34-cpu-s0", "nobody")
+    service = TestClient(create_app(settings, QuarterDetector()))
+    with pytest.raises(ArtifactError, match=r"id 'nobody'\. Known: efficientnet_lite0"), service:
+        pass
+    with pytest.raises(ValidationError, match="FERSCOPE_RUNS has no run"):
+        Settings.from_environment(environment | {"FERSCOPE_RUNS": " , "})
+
+
+def test_an_operating_point_needs_its_run_among_those_of_the_settings(toy, tmp_path):
+    run = toy.benchmark.run("resnet34-cpu-s0")
+    read = Predictions.read(run.predictions_path, toy.dataset.labels)
+    splits = calibrated_splits(read.split("validation"), read.split("test"))
+    path = tmp_path / "operating_point.json"
+    thresholds = dict.fromkeys(toy.dataset.labels.names, 0.5)
+    operating_point("toy", run.info(), splits, thresholds).write(path)
+    settings = Settings(artifacts=toy.artifacts, operating_point=path, runs=("pair-cpu",))
+    service = TestClient(create_app(settings, QuarterDetector()))
+    with pytest.raises(ArtifactError, match="resnet34-cpu-s0, which clients cannot use"), service:
         pass

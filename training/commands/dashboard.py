@@ -58,6 +58,13 @@ def serve(
         str | None,
         typer.Option(help="Benchmark whose runs predict.", show_default="ferplus, else the first"),
     ] = None,
+    run: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Only this run can be used by clients. May be repeated.",
+            show_default="all",
+        ),
+    ] = None,
     operating_point: Annotated[
         Path | None,
         typer.Option(
@@ -85,6 +92,8 @@ def serve(
     _require_benchmarks(artifacts)
     if benchmark:
         os.environ["FERSCOPE_BENCHMARK"] = benchmark
+    if run:
+        os.environ["FERSCOPE_RUNS"] = ",".join(run)
     if operating_point:
         if not operating_point.is_file():
             raise ArtifactError(
