@@ -10,7 +10,7 @@ from fer_core.figures.chart_table import table_of
 
 
 def show(figure: go.Figure, key: str, caption: str) -> None:
-    """Shows a plotly figure; its camera button saves it as a picture.
+    """Shows a plotly figure; its camera button saves it as SVG.
 
     Args:
         figure: The chart.
@@ -24,12 +24,17 @@ def show(figure: go.Figure, key: str, caption: str) -> None:
             "displaylogo": False,
             "displayModeBar": "hover",  # shown always, it covers labels
             "modeBarButtons": [["toImage"]],
-            "toImageButtonOptions": {"format": "png", "filename": f"ferscope-{key}", "scale": 2},
+            **saved_as(key),
         },
         alt=caption,
     )
     st.caption(caption)
     values(lambda: table_of(figure), key)
+
+
+def saved_as(name: str) -> dict[str, dict[str, str]]:
+    """Returns the option of a plotly figure whose camera button saves `ferscope-NAME.svg`."""
+    return {"toImageButtonOptions": {"format": "svg", "filename": f"ferscope-{name}"}}
 
 
 def values(

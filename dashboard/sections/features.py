@@ -226,6 +226,7 @@ def projection(benchmark: Benchmark, run: Run) -> None:
     st.plotly_chart(
         projection_chart(table, benchmark.info.labels),
         key="projection",
+        config=chart.saved_as("embedding"),
         on_select=_open_point,
         selection_mode="points",
         alt=caption,

@@ -11,7 +11,7 @@ from PIL import Image
 
 from dashboard.cache import benchmarks, dataset, results
 from dashboard.cache.benchmarks import Benchmark
-from dashboard.components import pickers, slices, stored_samples, viewer
+from dashboard.components import chart, pickers, slices, stored_samples, viewer
 from dashboard.components.columns import percent_column
 from dashboard.components.gallery import strip
 from dashboard.components.text import column_title, plain
@@ -69,6 +69,7 @@ def dataset_map(benchmark: Benchmark, samples: pd.DataFrame) -> None:
             on_select=_follow_map,
             selection_mode=("points", "lasso", "box"),
             key="map",
+            config=chart.saved_as("image-map"),
             alt=caption,
         )
         st.caption(caption)

@@ -6,15 +6,22 @@ import streamlit as st
 
 from dashboard import theme
 from dashboard.cache import slices
-from dashboard.components import filters, opening_table, pickers, sample_list
+from dashboard.components import download, filters, opening_table, pickers, sample_list
 from dashboard.components.chart import values
 from dashboard.components.columns import percent_column
 from dashboard.components.opening_table import TableTarget
 from dashboard.components.text import plain
 from dashboard.state import BIND, Key
+from fer_core.csv_text import csv_text
 from fer_core.evaluation import metrics
 from fer_core.figures.chart_table import table_of_spec
-from fer_core.figures.confusion import SELECTION, Normalisation, confusion_chart, most_confused
+from fer_core.figures.confusion import (
+    SELECTION,
+    Normalisation,
+    confusion_chart,
+    count_table,
+    most_confused,
+)
 
 NOTHING = "nothing"
 
@@ -91,12 +98,20 @@ with chart:
         alt=f"Confusion matrix of {titles[run_id]}: true classes in rows, predicted in columns",
     )
     sample_list.cell_picker(labels, cell)
-    values(lambda: table_of_spec(spec), "matrix")
+    with st.container(horizontal=True):
+        values(lambda: table_of_spec(spec), "matrix")
+        download.button(
+            "Counts (csv)",
+            lambda: csv_text(count_table(matrix, labels)),
+            f"{benchmark.info.name}-{run_id}-confusion.csv",
+            help=f"Counts of {plain(titles[run_id])}: true classes in rows, predicted in columns.",
+        )
     if other is None or minus is None:
         st.caption(
             f"{images:,} images, accuracy {metrics.accuracy(matrix):.1%}. Green cells are "
             "correct predictions, red cells are errors; stronger colours are larger shares of the "
-            f"{'column' if show == Normalisation.BY_PREDICTION else 'row'}."
+            f"{'column' if show == Normalisation.BY_PREDICTION else 'row'}. The pointer over a "
+            "cell shows Wilson's 95% interval of its share of the true class."
         )
     else:
         unit = "images" if show == Normalisation.COUNTS else "percentage points"

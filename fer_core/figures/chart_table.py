@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 from fer_core.figures.vega import Spec
 
 SERIES = "series"
-_HIDDEN = ("text", "head", "selected", "shade")
+_HIDDEN = ("text", "second", "head", "selected", "shade")
 _TITLES = {"truth": "true class", "predicted": "predicted class"}
 
 

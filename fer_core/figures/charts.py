@@ -25,7 +25,9 @@ to hide them on phones, where they would cover each other."""
 
 
 def style(figure: go.Figure, height: int) -> go.Figure:
-    """Applies the common layout to a figure: transparent background, margins and legend.
+    """Applies the common layout to a figure: margins and legend.
+
+    The paper has no colour of its own: a page gives it the theme's, which saved pictures have too.
 
     A long legend makes the figure higher: on a phone it has a line for each entry, and would leave
     the plot no room.
@@ -33,8 +35,8 @@ def style(figure: go.Figure, height: int) -> go.Figure:
     entries = sum(bool(trace.name) and trace.showlegend is not False for trace in figure.data)
     return figure.update_layout(
         height=height + _LEGEND_LINE * max(entries - _SHORT_LEGEND, 0),
-        margin={"l": 8, "r": 16, "t": 8, "b": 8},
-        paper_bgcolor="rgba(0,0,0,0)",
+        # the font of saved pictures is wider than that of pages
+        margin={"l": 20, "r": 16, "t": 8, "b": 8},
         plot_bgcolor="rgba(0,0,0,0)",
         legend={"orientation": "h", "yanchor": "bottom", "y": 1.02, "x": 0, "maxheight": 0.6},
         hoverlabel={"namelength": -1},

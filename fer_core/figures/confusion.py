@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from fer_core.evaluation.intervals import wilson
 from fer_core.figures.vega import Spec, clickable_boxes, outline_where, quantity
 
 SELECTION = "cell"
@@ -49,7 +50,8 @@ def confusion_chart(
 
     Colour always encodes the share of the true class, because counts would mainly show class
     frequencies. Correct predictions are green, errors red. In a difference, green marks
-    improvements (more correct predictions, fewer errors) and red the opposite.
+    improvements (more correct predictions, fewer errors) and red the opposite. A second line has
+    the counts, or the shares of the true class below counts.
 
     Headers are rectangles in the same layer as the cells, because axis labels are not clickable.
     In the selection, a header has `ANY` as the other class.
@@ -82,20 +84,32 @@ def confusion_chart(
         boxes=_boxes(dark=dark),
         text=_text(labels, dark=dark),
     )
+    chart["layer"].append(_second_line(dark=dark))
     chart["height"] = 56 * len(order)
     chart["config"]["scale"] = {"bandPaddingInner": 0.05}
     return chart
 
 
+INTERVAL = "share of true class, 95%"
+"""Column of Wilson's 95% interval of the share of the true class."""
+
 _UNDEFINED = "n/a"
 _LETTER, _GAP = 7.5, 8.0
 """Width of a letter of a header, and the least distance of two headers, in pixels."""
+
+_SECOND = {
+    Normalisation.COUNTS: Normalisation.BY_TRUTH,
+    Normalisation.BY_TRUTH: Normalisation.COUNTS,
+    Normalisation.BY_PREDICTION: Normalisation.COUNTS,
+}
+"""What the second line of a cell shows, by what the first one shows."""
 
 _TOOLTIP = [
     {"field": "truth", "type": "nominal", "title": "true"},
     {"field": "predicted", "type": "nominal"},
     quantity("count", form=","),
     quantity("share of true class", form=".1%"),
+    {"field": INTERVAL, "type": "nominal"},
     quantity("share of predicted class", form=".1%"),
 ]
 
@@ -113,9 +127,11 @@ def _cells(
             "predicted": np.tile(list(labels), len(labels)),
             "count": matrix.ravel(),
             "share of true class": _filled(matrix, Normalisation.BY_TRUTH).ravel(),
+            INTERVAL: _intervals(matrix),
             "share of predicted class": _filled(matrix, Normalisation.BY_PREDICTION).ravel(),
             "shade": _shades(matrix, how, minus).ravel(),
             "text": _texts(matrix, how, minus),
+            "second": _texts(matrix, _SECOND[how], minus),
         }
     )
 
@@ -123,6 +139,15 @@ def _cells(
 def _filled(matrix: NDArray[np.int64], how: Normalisation) -> NDArray[np.float64]:
     """Returns shares for tooltips, which show NaN as 0 in any case."""
     return np.nan_to_num(normalise(matrix, how))
+
+
+def _intervals(matrix: NDArray[np.int64]) -> list[str]:
+    """Returns Wilson's 95% interval of each cell's share of its true class as text."""
+    images = np.repeat(matrix.sum(axis=1), len(matrix))
+    return [
+        _UNDEFINED if np.isnan(low) else f"{low:.1%} to {high:.1%}"
+        for low, high in wilson(matrix.ravel(), images).T
+    ]
 
 
 def _headers(matrix: NDArray[np.int64], labels: Sequence[str]) -> pd.DataFrame:
@@ -136,9 +161,11 @@ def _headers(matrix: NDArray[np.int64], labels: Sequence[str]) -> pd.DataFrame:
             "predicted": [*anything, *labels],
             "count": [*rows, *columns],
             "share of true class": [*(rows > 0).astype(np.float64), *(columns / total)],
+            INTERVAL: "",
             "share of predicted class": [*(rows / total), *(columns > 0).astype(np.float64)],
             "shade": 0.0,
             "text": [*labels, *labels],
+            "second": "",
         }
     )
 
@@ -167,7 +194,7 @@ def _text(labels: Sequence[str], *, dark: bool) -> Spec:
     """
     needed = (len(labels) + 1) * (_LETTER * max(map(len, labels), default=0) + _GAP)
     return {
-        "mark": {"fontSize": 14},
+        "mark": {"fontSize": 14, "dy": {"expr": "datum.head ? 0 : -8"}},
         "encoding": {
             "angle": {
                 "condition": {
@@ -178,11 +205,23 @@ def _text(labels: Sequence[str], *, dark: bool) -> Spec:
             },
             "text": {"field": "text", "type": "nominal"},
             "size": {"condition": {"test": "datum.head", "value": 13}, "value": 14},
-            "color": {
-                "condition": {"test": "abs(datum.shade) > 0.5", "value": "#ffffff"},
-                "value": "#d7d9de" if dark else "#33302b",
-            },
+            "color": _ink(dark=dark),
         },
+    }
+
+
+def _second_line(*, dark: bool) -> Spec:
+    """Returns the layer of the smaller texts below those of the cells."""
+    return {
+        "mark": {"type": "text", "cursor": "pointer", "fontSize": 11, "dy": 11},
+        "encoding": {"text": {"field": "second", "type": "nominal"}, "color": _ink(dark=dark)},
+    }
+
+
+def _ink(*, dark: bool) -> Spec:
+    return {
+        "condition": {"test": "abs(datum.shade) > 0.5", "value": "#ffffff"},
+        "value": "#d7d9de" if dark else "#33302b",
     }
 
 
@@ -234,6 +273,13 @@ def _points(change: float) -> str:
     if np.isnan(change):
         return _UNDEFINED
     return f"{100 * change:+.1f}" if abs(change) >= 0.0005 else "0"
+
+
+def count_table(matrix: NDArray[np.int64], labels: Sequence[str]) -> pd.DataFrame:
+    """Returns the counts as a table: the column `true class`, then one per predicted class."""
+    table = pd.DataFrame(matrix, columns=list(labels))
+    table.insert(0, "true class", list(labels), allow_duplicates=True)
+    return table
 
 
 def most_confused(matrix: NDArray[np.int64], labels: Sequence[str]) -> pd.DataFrame:

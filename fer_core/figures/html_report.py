@@ -27,6 +27,7 @@ _STYLE = """
   .js-plotly-plot :not(.heatmap-label, .bars *) > text { fill: #eceae5 !important; }
   .js-plotly-plot .hovertext text { fill: inherit !important; }
 }
+.js-plotly-plot .main-svg { background: transparent !important; } /* not in saved pictures */
 body { font: 16px/1.55 system-ui, sans-serif; color: var(--ink); background: var(--paper);
   max-width: 1100px; margin: 2.5rem auto; padding: 0 1.2rem; }
 h1, h2 { font-family: Georgia, serif; font-weight: 600; letter-spacing: -.01em; }
@@ -46,36 +47,60 @@ summary { cursor: pointer; margin: .4rem 0; }
   .js-plotly-plot :not(.heatmap-label, .bars *) > text { fill: #23211d !important; }
   .modebar { display: none !important; }
   body { margin: 0; padding: 0; max-width: none; font-size: 12px; }
-  .js-plotly-plot, tr, p.note { break-inside: avoid; }
+  .js-plotly-plot, tr, p.note, details.half { break-inside: avoid; }
+  details.half { display: inline-block; width: 49%; }
   h2, h3 { break-after: avoid; }
   div.scroll { overflow: visible; }
-  table { font-size: .72rem; width: 100%; }
-  th, td { white-space: normal; overflow-wrap: anywhere; padding: .15rem .25rem; position: static; }
-  td:not(:first-child, .long) { overflow-wrap: normal; } /* numbers stay whole */
+  table { font-size: .72rem; line-height: 1.3; width: 100%; }
+  table.wide { font-size: .52rem; }
+  th, td { white-space: normal; padding: .15rem .25rem; position: static; }
+  th:first-child, td:first-child { position: static; }
+  td.short { white-space: nowrap; }
+  td.long { overflow-wrap: anywhere; }
 }
 """
 
 _PRINTED_WIDTH = 680
 """Width of a printed chart in CSS pixels: A4 without its margins has 688."""
 
-_LONGEST_NUMBER = 12
-"""Characters; longer words, such as hashes, break in a printed table."""
+_PRINTED_HEIGHT = 860
+"""Largest height of a printed chart: A4 without its margins has 1016, for heading and note too."""
+
+_WIDE = 10
+"""Columns; tables with more are printed smaller."""
+
+_SHORT, _LONG = 12, 16
+"""Characters: in a printed table, texts up to the first stay on one line, and words that are
+longer than the second, such as lists of hashes, break anywhere."""
 
 _SCRIPT = """
 const charts = () => [...document.querySelectorAll(".js-plotly-plot")];
 for (const details of document.querySelectorAll("details")) {
   details.addEventListener("toggle", () => {
+    if (!details.open) return;
     for (const chart of details.querySelectorAll(".js-plotly-plot")) Plotly.Plots.resize(chart);
   });
 }
+let opened = [];
+const heights = new Map(charts().map((chart) => [chart, chart.layout.height]));
 addEventListener("beforeprint", () => {
-  for (const chart of charts()) Plotly.relayout(chart, { width: WIDTH, autosize: false });
+  opened = [...document.querySelectorAll("details:not([open])")];
+  for (const details of opened) details.open = true;
+  for (const chart of charts()) {
+    const width = chart.closest("details.half") ? WIDTH / 2 - 10 : WIDTH;
+    const height = Math.min(heights.get(chart), HEIGHT);
+    Plotly.relayout(chart, { width, height, autosize: false });
+  }
 });
 addEventListener("afterprint", () => {
-  for (const chart of charts()) Plotly.relayout(chart, { width: null, autosize: true });
+  for (const details of opened) details.open = false;
+  for (const chart of charts()) {
+    Plotly.relayout(chart, { width: null, height: heights.get(chart), autosize: true });
+  }
 });
-""".replace("WIDTH", str(_PRINTED_WIDTH))
-"""A chart in a closed part has no width, and one on paper has the width of the paper."""
+""".replace("WIDTH", str(_PRINTED_WIDTH)).replace("HEIGHT", str(_PRINTED_HEIGHT))
+"""A chart in a closed part has no width, and one on paper has the width of the paper, or half of
+it. Closed parts are open while the page is printed."""
 
 _AXIS = {"gridcolor": charts.GRID, "zerolinecolor": charts.GRID, "linecolor": charts.GRID}
 _TEMPLATE = go.layout.Template(
@@ -83,6 +108,8 @@ _TEMPLATE = go.layout.Template(
         "xaxis": {**_AXIS, "automargin": True, "title": {"standoff": 8}},
         "yaxis": {**_AXIS, "automargin": True, "title": {"standoff": 8}},
         "font": {"family": "system-ui, sans-serif", "size": 13, "color": "#23211d"},
+        "paper_bgcolor": "#ffffff",
+        "legend": {"bgcolor": "rgba(0,0,0,0)"},
     }
 )
 """Defaults of the report's charts; plotly's own axes are white."""
@@ -177,7 +204,7 @@ def _intervals(
     entries = results.entries
     estimates = {entry.run_id: entry.metrics.split.accuracy for entry in entries}
     yield "<h2>Accuracy with confidence intervals</h2>"
-    yield _figure(charts.interval_chart(estimates, titles, colours))
+    yield _figure(charts.interval_chart(estimates, titles, colours), "accuracy")
     images = entries[0].metrics.split.samples
     over = "" if results.resampled == "images" else f" over {results.resampled}"
     yield _note(f"Accuracy on {images:,} images. Bars are 95% bootstrap intervals{over}.")
@@ -261,13 +288,13 @@ def _classes(results: BenchmarkResults, titles: Mapping[str, str]) -> Iterator[s
     entries = results.every_entry
     recalls = {entry.run_id: entry.metrics.split.recalls for entry in entries}
     yield "<h2>Recall by class</h2>"
-    yield _figure(charts.recall_heatmap(recalls, results.labels, titles))
+    yield _figure(charts.recall_heatmap(recalls, results.labels, titles), "recall")
     yield _note("Recall is the share of a class's images that the model classifies correctly.")
     yield "<h2>Confusion matrices</h2>"
     for entry in entries:
         shares = normalise(entry.metrics.split.matrix, Normalisation.BY_TRUTH)
-        yield f"<details><summary>{titles[entry.run_id]}</summary>"
-        yield _figure(charts.matrix_heatmap(shares, results.labels))
+        yield f'<details class="half"><summary>{titles[entry.run_id]}</summary>'
+        yield _figure(charts.matrix_heatmap(shares, results.labels), f"matrix-{entry.run_id}")
         yield "</details>"
     yield _note("Rows are true classes, columns are predicted classes. Each row sums to 100%.")
 
@@ -278,11 +305,12 @@ def _calibration(
     by_title = {titles[run_id]: colour for run_id, colour in colours.items() if run_id in titles}
     yield "<h2>Calibration</h2>"
     curves = {titles[entry.run_id]: entry.evaluation.reliability for entry in entries}
-    yield _figure(trust.reliability_diagram(curves, by_title, intervals=len(entries) == 1))
+    diagram = trust.reliability_diagram(curves, by_title, intervals=len(entries) == 1)
+    yield _figure(diagram, "calibration")
     yield _note("Above the dotted line a model is underconfident, below it overconfident.")
     yield "<h2>Selective prediction</h2>"
     risk_coverage = {entry.run_id: entry.evaluation.risk_coverage for entry in entries}
-    yield _figure(trust.risk_coverage_chart(risk_coverage, titles, colours))
+    yield _figure(trust.risk_coverage_chart(risk_coverage, titles, colours), "risk-coverage")
     yield _note("Error rate when only the most confident predictions are kept.")
 
 
@@ -297,12 +325,10 @@ def _robustness(
     if not curves:
         return
     yield "<h2>Robustness to corruptions</h2>"
-    yield _figure(trust.corruption_curves(curves, titles, colours))
+    yield _figure(trust.corruption_curves(curves, titles, colours), "robustness")
     yield _note("Mean accuracy over all corruptions, by severity.")
-    table = tables.corruption_table(entries, titles)
-    shares = table.map(COLUMNS["accuracy"].text)
-    shares.index = shares.index.map(escape)
-    yield _table(shares.rename_axis("corruption").reset_index(), escaped=True)
+    shares = tables.corruption_table(entries, titles).T.map(COLUMNS["accuracy"].text)
+    yield _table(shares.rename_axis("model").reset_index(), escaped=True)
 
 
 def _cost(
@@ -316,7 +342,7 @@ def _cost(
         if cost:
             axes = (label_of(slug), label_of("accuracy"))
             yield f"<h2>Accuracy against {escape(label_of(slug))}</h2>"
-            yield _figure(charts.cost_chart(cost, accuracy, titles, colours, axes))
+            yield _figure(charts.cost_chart(cost, accuracy, titles, colours, axes), slug)
 
 
 def _training_curves(
@@ -325,7 +351,7 @@ def _training_curves(
     histories = {entry.run_id: entry.history for entry in entries if entry.history is not None}
     if histories:
         yield "<h2>Training curves</h2>"
-        yield _figure(charts.history_chart(histories, titles, colours, "accuracy"))
+        yield _figure(charts.history_chart(histories, titles, colours, "accuracy"), "training")
         yield _note("Validation accuracy after each epoch. The run keeps its best epoch.")
 
 
@@ -333,6 +359,7 @@ def _provenance(entries: Sequence[Entry]) -> Iterator[str]:
     table = tables.provenance_table(entries).drop(columns="images")
     table.insert(0, "model", [entry.title for entry in entries])
     table["input (px)"] = [_input_size(entry) for entry in entries]
+    table["created"] = table["created"].str[:10]
     yield "<h2>Provenance</h2>"
     yield _table(table)
 
@@ -347,11 +374,16 @@ def _note(text: str) -> str:
     return f'<p class="note">{escape(text)}</p>'
 
 
-def _figure(figure: go.Figure) -> str:
+def _figure(figure: go.Figure, name: str) -> str:
+    """Returns a chart as HTML; `name` is that of its saved picture."""
     text: str = go.Figure(figure, layout_template=_TEMPLATE).to_html(
         full_html=False,
         include_plotlyjs=False,
-        config={"displaylogo": False, "responsive": True},
+        config={
+            "displaylogo": False,
+            "responsive": True,
+            "toImageButtonOptions": {"format": "svg", "filename": f"ferscope-{name}"},
+        },
     )
     return text
 
@@ -361,15 +393,18 @@ def _table(table: pd.DataFrame, *, escaped: bool = False) -> str:
 
     def cell(text: str, tag: str) -> str:
         longest = max(map(len, text.split()), default=0)
-        mark = ' class="long"' if longest > _LONGEST_NUMBER else ""
+        mark = (
+            ' class="long"' if longest > _LONG else ' class="short"' if len(text) <= _SHORT else ""
+        )
         return f"<{tag}{mark}>{text if escaped else escape(text)}</{tag}>"
 
     def cells(values: Iterable[object], tag: str) -> str:
         return "".join(cell(str(value), tag) for value in values)
 
+    size = ' class="wide"' if len(table.columns) > _WIDE else ""
     rows = (f"<tr>{cells(row, 'td')}</tr>" for row in table.itertuples(index=False, name=None))
     return (
         '<div class="scroll" tabindex="0" role="region" aria-label="Table">'
-        f"<table><thead><tr>{cells(table.columns, 'th')}</tr></thead>"
+        f"<table{size}><thead><tr>{cells(table.columns, 'th')}</tr></thead>"
         f"<tbody>{''.join(rows)}</tbody></table></div>"
     )

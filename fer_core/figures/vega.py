@@ -52,10 +52,7 @@ def clickable_boxes(
                 "encoding": text["encoding"],
             },
         ],
-        "config": {
-            "background": "transparent",
-            "view": {"strokeWidth": 0},
-        },
+        "config": {"view": {"strokeWidth": 0}},
     }
 
 

@@ -53,7 +53,7 @@ def test_a_matrix_has_a_row_for_each_cell():
     assert len(table) == 4
     cell = table[(table["true class"] == "happy") & (table["predicted class"] == "sad")]
     assert cell["count"].tolist() == [1]
-    assert not {"head", "selected", "text", "shade"} & set(table.columns)
+    assert not {"head", "selected", "text", "second", "shade"} & set(table.columns)
 
 
 def test_a_missing_value_ends_a_line_and_has_no_row():

@@ -5,9 +5,11 @@ import pytest
 
 from fer_core.figures.confusion import (
     ANY,
+    INTERVAL,
     SELECTION,
     Normalisation,
     confusion_chart,
+    count_table,
     most_confused,
     normalise,
 )
@@ -73,6 +75,40 @@ def test_the_confusion_chart_is_clickable_and_shows_counts():
     assert cells["happy", "angry"]["text"] == "2"
     assert [pair for pair, row in cells.items() if row["selected"]] == [("happy", "angry")]
     assert cells["happy", "happy"]["shade"] > 0 > cells["happy", "angry"]["shade"]
+
+
+@pytest.mark.parametrize(
+    ("how", "expected"),
+    [
+        (Normalisation.COUNTS, ["75%", "25%", "33%", "67%"]),
+        (Normalisation.BY_TRUTH, ["3", "1", "2", "4"]),
+        (Normalisation.BY_PREDICTION, ["3", "1", "2", "4"]),
+    ],
+)
+def test_a_second_line_has_the_counts_of_shares_and_the_shares_of_counts(how, expected):
+    spec = confusion_chart(MATRIX, LABELS, how)
+    assert [row["second"] for row in cells_of(spec)] == expected
+    assert spec["layer"][-1]["encoding"]["text"]["field"] == "second"
+    assert {row["second"] for row in spec["data"]["values"] if row["head"]} == {""}
+
+
+def test_the_second_line_of_a_difference_is_a_difference():
+    spec = confusion_chart(MATRIX, LABELS, Normalisation.BY_TRUTH, minus=np.array([[2, 2], [1, 5]]))
+    assert [row["second"] for row in cells_of(spec)] == ["+1", "-1", "+1", "-1"]
+
+
+def test_the_tooltip_has_wilsons_interval_of_the_share_of_the_true_class():
+    spec = confusion_chart(np.array([[3, 1], [0, 0]]), LABELS, Normalisation.BY_PREDICTION)
+    # 3 of 4: centre (0.75 + z^2 / 8) / (1 + z^2 / 4) = 0.6275, half width 0.3269
+    assert [row[INTERVAL] for row in cells_of(spec)] == [
+        "30.1% to 95.4%", "4.6% to 69.9%", "n/a", "n/a",
+    ]  # fmt: skip
+    assert INTERVAL in [item["field"] for item in spec["encoding"]["tooltip"]]
+
+
+def test_counts_as_a_table_have_true_classes_in_rows():
+    table = count_table(MATRIX, LABELS)
+    assert table.to_csv(index=False) == "true class,angry,happy\nangry,3,1\nhappy,2,4\n"
 
 
 def test_rows_and_columns_have_clickable_headers():
