@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 import streamlit as st
@@ -85,19 +86,20 @@ class LabelState:
 def label_pool(benchmark: Benchmark) -> BenchmarkPool:
     """Returns the test images to label: those without a label, or all if each has one.
 
+    Labels that the others have are part of the accuracies.
+
     Raises:
         ArtifactError: If fewer than two runs have predictions for the same images.
     """
-    parts: dict[str, SplitPredictions] = {}
+    parts: dict[str, _TestPredictions] = {}
     left_out: list[str] = []
     for run in benchmark.runs:
         try:
-            part = _test_predictions(run)
+            part = _TestPredictions.of(run)
         except FerscopeError:
             left_out.append(run.run_id)
             continue
-        first = next(iter(parts.values()), part)
-        if part.labels == first.labels and np.array_equal(part.ids, first.ids):
+        if part.agrees_with(next(iter(parts.values()), part)):
             parts[run.run_id] = part
         else:
             left_out.append(run.run_id)
@@ -105,7 +107,7 @@ def label_pool(benchmark: Benchmark) -> BenchmarkPool:
         raise ArtifactError(
             "Choosing a run needs at least two runs with predictions for the same images."
         )
-    first = next(iter(parts.values()))
+    first = next(iter(parts.values())).to_label
     ids = tuple(map(str, first.ids))
     classes = first.labels.names
     return BenchmarkPool(
@@ -114,21 +116,41 @@ def label_pool(benchmark: Benchmark) -> BenchmarkPool:
         {sample: row for row, sample in enumerate(ids)},
         tuple(parts),
         tuple(classes),
-        LabelPool.of([part.probabilities for part in parts.values()]),
+        LabelPool.of(
+            [part.to_label.probabilities for part in parts.values()],
+            np.stack([part.known.right for part in parts.values()]),
+        ),
         tuple(left_out),
     )
 
 
-def _test_predictions(run: Run) -> SplitPredictions:
-    """Returns the predictions of the images to label, ordered by id."""
-    labels = LabelSet(run.info.labels)
-    test = read_predictions(run.directory, labels, unlabelled=True).split("test")
-    unlabelled = test.truth == UNLABELLED
-    part = test.select(unlabelled) if unlabelled.any() else test
-    order = np.argsort(part.ids.astype(str), kind="stable")
-    return SplitPredictions(
-        part.labels, part.ids[order], part.truth[order], part.probabilities[order]
-    )
+@dataclass(frozen=True)
+class _TestPredictions:
+    """A run's predictions of the images to label, and of those that have a label; by id."""
+
+    to_label: SplitPredictions
+    known: SplitPredictions
+
+    @classmethod
+    def of(cls, run: Run) -> Self:
+        """Reads them; the images are to be labelled anew if each has a label."""
+        labels = LabelSet(run.info.labels)
+        test = read_predictions(run.directory, labels, unlabelled=True).split("test")
+        order = np.argsort(test.ids.astype(str), kind="stable")
+        test = SplitPredictions(
+            test.labels, test.ids[order], test.truth[order], test.probabilities[order]
+        )
+        to_label = test.truth == UNLABELLED
+        if not to_label.any():
+            to_label = np.ones(len(test), dtype=bool)
+        return cls(test.select(to_label), test.select(~to_label))
+
+    def agrees_with(self, other: Self) -> bool:
+        """Whether both have the same images and classes."""
+        return self.to_label.labels == other.to_label.labels and all(
+            np.array_equal(one.ids, second.ids)
+            for one, second in ((self.to_label, other.to_label), (self.known, other.known))
+        )
 
 
 def state(of_benchmark: BenchmarkPool, labels: Sequence[PoolLabel], merge: Merge) -> LabelState:
@@ -139,7 +161,9 @@ def state(of_benchmark: BenchmarkPool, labels: Sequence[PoolLabel], merge: Merge
 
 
 def _identity(of_benchmark: BenchmarkPool) -> Hashable:
-    return (of_benchmark.key, of_benchmark.runs, float(of_benchmark.pool.expected.sum()))
+    pool = of_benchmark.pool
+    known = (pool.known_images, *pool.known_right.tolist())
+    return (of_benchmark.key, of_benchmark.runs, float(pool.expected.sum()), known)
 
 
 @st.cache_resource(max_entries=64, show_spinner=False, hash_funcs={BenchmarkPool: _identity})
@@ -207,7 +231,7 @@ def _adjustment(
     predictions = read_predictions(run.directory, LabelSet(run.info.labels))
     return adjust_to_set(
         set_name,
-        _test_predictions(run).probabilities,
+        _TestPredictions.of(run).to_label.probabilities,
         now.annotations.labelled,
         predictions.splits.get("validation"),
     )

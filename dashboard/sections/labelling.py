@@ -57,12 +57,7 @@ def section(benchmark: Benchmark) -> None:
     if pictures is None:
         need_pictures(benchmark, "labelling")
         return
-    if benchmark.info.labelled and benchmark.info.unlabelled:
-        st.caption(
-            f"Only the {len(pool.ids):,} faces without a label are shown. The "
-            f"{benchmark.info.labelled:,} labels that the set has do not count here, as nothing "
-            "says how their faces were drawn; the accuracy on them is on Your faces."
-        )
+    _known_labels(benchmark, pool)
     left, middle, right = st.columns(3)
     with left:
         annotator = st.text_input(
@@ -82,6 +77,22 @@ def section(benchmark: Benchmark) -> None:
             "as unclear. Votes: each label counts as its share.",
         )  # fmt: skip
     _view(benchmark, pool, pictures, annotator, (task, Merge(merge)))
+
+
+def _known_labels(benchmark: Benchmark, pool: BenchmarkPool) -> None:
+    """Says what the labels that the set has are worth here."""
+    known = pool.pool.known_images
+    if known:
+        st.caption(
+            f"{known:,} faces have a label of the set. They count as labelled and are not shown. "
+            f"Nothing is concluded from them about the other {len(pool.ids):,} faces, as nothing "
+            "says how they were drawn."
+        )
+    elif benchmark.info.labelled:
+        st.caption(
+            "Every face has a label of the set, and the Leaderboard ranks the models with them. "
+            "Your labels here check or correct them; only yours count."
+        )
 
 
 @st.fragment
@@ -186,7 +197,12 @@ def _delete(store: ReviewStore, label: PoolLabel) -> None:
 def _progress(pool: BenchmarkPool, now: LabelState) -> None:
     labelled = now.annotations.labelled
     unclear = int((~labelled.clear).sum())
-    text = f"{len(labelled):,} of {len(pool.ids):,} faces labelled, {unclear:,} unclear. "
+    known = pool.pool.known_images
+    by_set = f" ({known:,} by the set)" if known else ""
+    text = (
+        f"{len(labelled) + known:,} of {len(pool.ids) + known:,} faces labelled{by_set}, "
+        f"{unclear:,} unclear. "
+    )
     counts = ", ".join(f"{plain(k)} {n:,}" for k, n in now.annotations.by_annotator.items())
     if counts:
         text += f"By annotator: {counts}. "
@@ -201,22 +217,24 @@ def _selection(benchmark: Benchmark, pool: BenchmarkPool, now: LabelState) -> No
     """Shows the leading run, whether labelling can stop, and all runs."""
     selection, accuracies = now.selection, now.accuracies
     titles = [benchmark.titles[run] for run in pool.runs]
+    known = pool.pool.known_images
+    beside = f" and {known:,} of the set" if known else ""
     leader = selection.leader
     name = plain(titles[leader])
     within = f"with {selection.within_margin:.0%} probability {name} is within " \
         f"{100 * MARGIN:.0f} point of the best"  # fmt: skip
-    if selection.may_stop:
+    if selection.may_stop or now.image is None:
         st.success(f"You can stop: {within}.", icon=":material/flag:")
     else:
         st.info(f"Keep labelling: {within} so far.", icon=":material/edit:")
     chart.show(
         selection_chart(titles, selection, accuracies),
         "labelling",
-        f"After {selection.labels:,} clear labels. Left: probability that a run is the best of "
-        "these; the runs' consensus is the prior, and the labels update it. Right: unbiased "
-        "accuracy with 95% interval; LURE weights correct for the sampling probabilities. The "
-        "interval is valid if you fix the number of labels in advance, not if you decide after "
-        "each label whether to stop.",
+        f"After {selection.labels:,} clear labels{beside}. Left: probability that a run is the "
+        "best of these; the runs' consensus is the prior, and the labels update it. Right: "
+        "unbiased accuracy with 95% interval; LURE weights correct for the sampling "
+        "probabilities. The interval is valid if you fix the number of labels in advance, not if "
+        "you decide after each label whether to stop.",
     )
     if pool.left_out:
         st.caption(f"Left out, without predictions for these images: {', '.join(pool.left_out)}.")
@@ -235,10 +253,11 @@ def _adjustment(benchmark: Benchmark, pool: BenchmarkPool, now: LabelState) -> N
         return
     verdict = "The gain is significant" if adjustment.helps else "No significant gain"
     st.markdown(plain(f"{benchmark.titles[run_id]}. {adjustment.text} {verdict}."))
+    what = "faces without a label" if pool.pool.known_images else "set"
     st.table(
         {
             "class": list(pool.classes),
-            "share of the set": [
+            f"share of the {what}": [
                 f"{share.value:.1%} ({share.low:.1%} to {share.high:.1%})"
                 for share in adjustment.shares
             ],

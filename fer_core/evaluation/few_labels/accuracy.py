@@ -30,26 +30,39 @@ class AccuracyEstimates:
 
 
 def estimate_accuracies(pool: LabelPool, labelled: Labelled) -> AccuracyEstimates:
-    """Estimates every run's accuracy on the pool's clear images.
+    """Estimates every run's accuracy on the clear images of the pool and those with known labels.
 
-    With fewer than two labels the intervals are 0 to 1.
+    With fewer than two labels the results on the pool are between none and all right.
     """
+    unknown, share_clear = _unknown_accuracies(pool, labelled)
+    if not pool.known_images:
+        return unknown
+    images = share_clear * len(pool)
+
+    def of_all(share: Floats) -> Floats:
+        return np.asarray((pool.known_right + images * share) / (pool.known_images + images))
+
+    return AccuracyEstimates(*map(of_all, (unknown.value, unknown.low, unknown.high)))
+
+
+def _unknown_accuracies(pool: LabelPool, labelled: Labelled) -> tuple[AccuracyEstimates, float]:
+    """Returns the accuracies on the images of the pool, and the share of clear ones among them."""
     runs = pool.runs
     expected = pool.expected.mean(axis=1, dtype=np.float64)
     if len(labelled) < 2:
-        return AccuracyEstimates(expected, np.zeros(runs), np.ones(runs))
+        return AccuracyEstimates(expected, np.zeros(runs), np.ones(runs)), 1.0
     clear = labelled.clear.astype(np.float64)[:, None]
     surprise = labelled.right(pool) - pool.expected[:, labelled.rows].T
     totals, deviations = lure(np.hstack([surprise, clear - 1]), labelled.probability, len(pool))
-    share_clear = max(1 + totals[-1], _EDGE)
+    share_clear = max(1 + float(totals[-1]), _EDGE)
     value = np.clip((expected + totals[:-1]) / share_clear, 0, 1)
     if len(labelled) >= len(pool):
-        return AccuracyEstimates(value, value, value)
+        return AccuracyEstimates(value, value, value), share_clear
     # linearised ratio: right images over clear images
     ratio = (deviations[:, :-1] - value * deviations[:, -1:]) / share_clear
     count = len(labelled)
     variance = ((ratio**2).sum(axis=0) + _ONE_LABEL) / (count * (count - 1))
-    return _with_interval(value, variance, count - 1)
+    return _with_interval(value, variance, count - 1), share_clear
 
 
 def estimate_shares(labelled: Labelled, images: int) -> tuple[Estimate, ...]:

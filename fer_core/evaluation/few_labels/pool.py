@@ -1,7 +1,7 @@
 """The images to label, with what all runs predict for them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
@@ -30,19 +30,29 @@ class LabelPool:
         expected: Probability that each run is right according to the consensus, shape (R, N).
         covariance: Sum over images of the features' covariance under the consensus, shape
             (R + 1, R + 1).
+        known_images: Number of further images, whose labels are known. They are part of each run's
+            accuracy and say nothing about the others, as nothing says how they were drawn.
+        known_right: How many of these each run predicts right, shape (R,).
     """
 
     predicted: NDArray[np.int8]
     consensus: NDArray[np.float32]
     expected: NDArray[np.float32]
     covariance: Floats
+    known_images: int
+    known_right: Rows
 
     @classmethod
-    def of(cls, probabilities: Sequence[NDArray[np.floating]]) -> Self:
+    def of(
+        cls,
+        probabilities: Sequence[NDArray[np.floating]],
+        known: NDArray[np.bool_] | None = None,
+    ) -> Self:
         """Builds a pool.
 
         Args:
             probabilities: One array per run, at least two, of shape (N, K), N at least 1.
+            known: Whether each run is right on each image whose label is known, shape (R, L).
 
         Raises:
             DataError: If there are fewer than two runs, no image, or shapes differ.
@@ -62,8 +72,11 @@ class LabelPool:
         predicted = np.stack([part.argmax(axis=1) for part in probabilities]).astype(np.int8)
         rows = np.arange(len(consensus))
         expected = np.stack([consensus[rows, row] for row in predicted])
-        pool = cls(predicted, consensus, expected, np.zeros((0, 0)))
-        return cls(predicted, consensus, expected, pool._total_covariance())
+        if known is None:
+            known = np.zeros((len(predicted), 0), dtype=bool)
+        right = known.sum(axis=1).astype(np.int64)
+        pool = cls(predicted, consensus, expected, np.zeros((0, 0)), known.shape[1], right)
+        return replace(pool, covariance=pool._total_covariance())
 
     def __len__(self) -> int:
         return len(self.consensus)

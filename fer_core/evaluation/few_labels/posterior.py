@@ -86,7 +86,9 @@ def posterior(
     start: Floats | None = None,
     scale: float = WEIGHT_SCALE,
 ) -> Posterior:
-    """Returns the distribution of the accuracies on the pool, unclear images excepted.
+    """Returns the distribution of the accuracies on the pool and on the images with known labels.
+
+    Unclear images are left out.
 
     Args:
         pool: The images.
@@ -100,8 +102,9 @@ def posterior(
     expected = pool.expected.sum(axis=1, dtype=np.float64) - pool.expected[:, labelled.rows].sum(
         axis=1, dtype=np.float64
     )
-    count = max(len(pool) - int((~labelled.clear).sum()), 1)
-    mean = labelled.right(pool).sum(axis=0) + expected + (unlabelled @ weights)[:runs]
+    count = max(len(pool) - int((~labelled.clear).sum()) + pool.known_images, 1)
+    right = labelled.right(pool).sum(axis=0) + pool.known_right
+    mean = right + expected + (unlabelled @ weights)[:runs]
     covariance = _covariance(unlabelled, curvature, count)
     mean = np.clip(mean / count, 0, 1)
     return Posterior(mean, covariance, weights, curvature, unlabelled, count)

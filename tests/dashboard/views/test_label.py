@@ -1,10 +1,12 @@
 """The labelling view: labels, undo, second opinions, and the answer after each."""
 
+import numpy as np
 import pytest
 
 from dashboard.cache import benchmarks, labelling
 from fer_core.artifacts import ArtifactStore
 from fer_core.evaluation.few_labels.annotations import Merge, pool_key
+from fer_core.evaluation.predictions import Predictions
 from fer_core.reviews import PoolLabel, ReviewStore
 from tests.support.builders import toy_benchmark
 from tests.support.pages import texts
@@ -135,3 +137,38 @@ def test_the_operating_point_follows_a_new_training_of_the_run(tmp_path):
         run.info().model_copy(update={"created": created}).write(run.info_path)
     assert points[0].run_created != points[1].run_created == created
     points[1].check("toy", run.info())  # `predict` accepts it
+
+
+def test_labels_of_the_set_count_and_are_not_asked(open_page, tmp_path):
+    toy = toy_benchmark(tmp_path)
+    mine = toy_transfer(toy, labelled=0.5)
+    table = mine.samples().set_index("id")
+    without = set(table.index[table["label"].isna()])
+    app = open_page("label", toy.artifacts, toy.data, benchmark=mine.name, annotator="ann")
+    assert "10 faces have a label of the set. They count as labelled" in texts(app)
+    assert "10 of 21 faces labelled (10 by the set), 0 unclear" in texts(app)
+    for done in range(11):
+        assert f"After {done} clear labels and 10 of the set" in texts(app)
+        press(app, "happy")
+    store = ReviewStore.of(mine)
+    assert {label.sample_id for label in labels(store)} == without
+    assert "21 of 21 faces labelled (10 by the set)" in texts(app)
+    assert [item.value.split(":")[0] for item in app.success] == [
+        "There is no face left to label here.",
+        "You can stop",
+    ]
+    pool = labelling.label_pool(benchmarks.benchmark(mine))
+    now = labelling.state(pool, labels(store), Merge.MAJORITY)
+    for run_id, value in zip(pool.runs, now.accuracies.value, strict=True):
+        test = Predictions.read(
+            mine.run(run_id).predictions_path, mine.info().label_set, unlabelled=True
+        ).split("test")
+        truth = table["label"].fillna("happy").loc[test.ids]
+        guesses = np.array(test.labels.names)[test.predicted]
+        assert value == pytest.approx((guesses == truth.to_numpy()).mean())
+
+
+def test_a_set_whose_faces_all_have_labels_says_that_only_new_ones_count(open_page, toy):
+    app = open_page("label", toy.artifacts, toy.data)
+    assert "Every face has a label of the set" in texts(app)
+    assert "0 of 70 faces labelled, 0 unclear" in texts(app)

@@ -175,3 +175,42 @@ def test_intervals_of_class_shares_contain_them_in_95_percent_of_repeats():
             [item.low < share < item.high for item, share in zip(estimates, shares, strict=True)]
         )
     assert 0.89 <= np.mean(covered) <= 0.995
+
+
+def test_known_labels_narrow_the_interval_by_their_share():
+    runs, truth = made_up_runs((0.8, 0.6), images=100)
+    known = np.stack([np.arange(300) < 240, np.arange(300) < 90])
+    alone, together = LabelPool.of(runs), LabelPool.of(runs, known)
+    # before any label, at least 240 of the 400 are right, and at most 340
+    none = estimate_accuracies(together, Labelled.none(4))
+    assert none.low.tolist() == [0.6, 0.225]
+    assert none.high.tolist() == [0.85, 0.475]
+    labelled = labels_of(alone, np.arange(30), truth)
+    unknown, found = estimate_accuracies(alone, labelled), estimate_accuracies(together, labelled)
+    for part in ("value", "low", "high"):
+        expected = (np.array([240, 90]) + 100 * getattr(unknown, part)) / 400
+        assert getattr(found, part) == pytest.approx(expected)
+
+
+def test_unclear_images_leave_more_weight_to_known_labels():
+    runs, truth = made_up_runs((0.8, 0.6), images=20)
+    pool = LabelPool.of(runs, np.ones((2, 10), dtype=bool))
+    half = labels_of(pool, np.arange(20), truth)
+    unclear = Labelled(half.rows, half.shares * (half.rows < 10)[:, None], half.probability)
+    right = (pool.predicted == truth)[:, :10].sum(axis=1)
+    assert estimate_accuracies(pool, unclear).value == pytest.approx((10 + right) / 20)
+
+
+def test_known_labels_that_favour_a_run_do_not_bias_the_accuracies():
+    held = []
+    for seed in range(60):
+        runs, truth = made_up_runs((0.85, 0.75), images=300, seed=seed)
+        right = np.stack([part.argmax(axis=1) == truth for part in runs])
+        random = np.random.default_rng(seed)
+        known = random.random(300) < np.where(right[1] & ~right[0], 0.9, 0.2)
+        pool = LabelPool.of([part[~known] for part in runs], right[:, known])
+        rows = random.permutation(len(pool))[:40]
+        found = estimate_accuracies(pool, labels_of(pool, rows, truth[~known]))
+        actual = right.mean(axis=1)
+        held += [*((found.low <= actual) & (actual <= found.high))]
+    assert np.mean(held) > 0.9

@@ -25,6 +25,25 @@ def test_with_all_labels_the_accuracies_are_known():
     assert np.abs(belief.covariance).max() < 1e-12
 
 
+def test_known_labels_are_a_fixed_part_of_the_accuracies():
+    """300 of 400 labels are known: the rest is as uncertain as before, on a quarter of the images.
+
+    What they say about the others is not used: the first run is right on all of them.
+    """
+    runs, truth = made_up_runs((0.7, 0.7))
+    known = np.stack([np.ones(300, dtype=bool), np.arange(300) < 150])
+    rest = [part[300:] for part in runs]
+    alone, together = LabelPool.of(rest), LabelPool.of(rest, known)
+    assert (together.known_images, together.known_right.tolist()) == (300, [300, 150])
+    labelled = labels_of(alone, np.arange(40), truth[300:])
+    apart, belief = posterior(alone, labelled), posterior(together, labelled)
+    expected = 0.25 * apart.mean + 0.75 * np.array([1, 0.5])
+    assert belief.mean == pytest.approx(expected)
+    assert belief.covariance == pytest.approx(apart.covariance / 16)
+    assert belief.weights == pytest.approx(apart.weights)
+    assert belief.leader == 0
+
+
 def test_an_unclear_image_does_not_count():
     runs, truth = made_up_runs((0.9, 0.7), images=20)
     pool = LabelPool.of(runs)
