@@ -202,10 +202,10 @@ def split_metrics(
     low, high = bootstrap.macro_recall()
     macro_recall = Estimate(value=metrics.macro_recall(matrix), low=low, high=high)
     if persons is not None and have_several_images(persons):
-        wilson_interval = Estimate.of_share(int(predictions.right.sum()), len(predictions))
-        over_persons = _over_persons(predictions, persons)
-        accuracy = over_persons[0].widened_to(wilson_interval or accuracy)
-        macro_recall = over_persons[1].widened_to(macro_recall)
+        accuracies, recalls = _over_persons(predictions, persons)
+        share = Estimate.of_share(int(predictions.right.sum()), len(predictions))
+        accuracy = Estimate.of_resamples(accuracy.value, accuracies).widened_to(share or accuracy)
+        macro_recall = Estimate.of_resamples(macro_recall.value, recalls).widened_to(macro_recall)
     return SplitMetrics(
         samples=len(predictions),
         accuracy=accuracy,
@@ -224,21 +224,16 @@ def scored_split(predictions: SplitPredictions, samples: pd.DataFrame) -> SplitM
 
 def _over_persons(
     predictions: SplitPredictions, persons: NDArray[np.object_]
-) -> tuple[Estimate, Estimate]:
-    """Returns accuracy and macro-recall with the percentile intervals of resampled persons."""
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Returns accuracy and macro-recall in resamples of the persons."""
     classes, numbers = len(predictions.labels), person_numbers(persons)
     counts = np.zeros((int(numbers.max()) + 1, 2, classes), dtype=np.int64)
     np.add.at(counts[:, 0], (numbers, predictions.truth), predictions.right)
     np.add.at(counts[:, 1], (numbers, predictions.truth), 1)
     sums = resampled_sums(counts.reshape(len(counts), -1)).reshape(-1, 2, classes)
-    both = np.concatenate([counts.sum(axis=0, dtype=np.float64)[None], sums])  # as they are, first
-    hits, images = both[:, 0], both[:, 1]
+    hits, images = sums[:, 0], sums[:, 1]
     recalls = np.divide(hits, images, out=np.full(hits.shape, np.nan), where=images > 0)
-    accuracy, recall = hits.sum(axis=1) / images.sum(axis=1), np.nanmean(recalls, axis=1)
-    return (
-        Estimate.of_resamples(float(accuracy[0]), accuracy[1:]),
-        Estimate.of_resamples(float(recall[0]), recall[1:]),
-    )
+    return hits.sum(axis=1) / images.sum(axis=1), np.nanmean(recalls, axis=1)
 
 
 def build_report(

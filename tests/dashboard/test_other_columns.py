@@ -58,9 +58,3 @@ def test_persons_are_a_filter_and_have_their_accuracies_on_trust(open_page, tmp_
     assert len(listed) == wrong > 0
     leaderboard = open_page("leaderboard", toy.artifacts, toy.data, benchmark=mine.name)
     assert "bootstrap over persons" in texts(leaderboard)
-
-
-def test_a_benchmark_without_persons_has_no_table_of_them(open_page, toy):
-    trust = open_page("trust", toy.artifacts)
-    assert not [item for item in trust.dataframe if "person" in item.value.columns]
-    assert "bootstrap over images" in texts(open_page("leaderboard", toy.artifacts))

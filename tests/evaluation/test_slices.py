@@ -242,14 +242,6 @@ def test_persons_are_a_facet_if_there_are_between_two_and_a_few_hundred():
             assert slice_mask(groups, [(PERSON, "P001")]).sum() == names.count("P001")
 
 
-def test_a_person_on_whom_a_run_errs_is_a_slice():
-    persons = np.repeat(["ann", "bob", "eve"], 40)
-    wrong = (persons == "bob") & (np.arange(120) % 2 == 0)
-    worst = worst_slices(wrong, table(person=persons))[0]
-    assert worst.significant
-    assert worst.statement.startswith("Where person is bob, 50.0% of 40 predictions are wrong")
-
-
 def test_images_without_a_person_are_in_no_group_of_persons():
     scores = random_scores(4, 2)
     samples = pd.DataFrame({"group": ["a", "b", None, "-1"]}, index=scores.ids)

@@ -220,6 +220,9 @@ def test_the_operating_point_decides_for_its_run(toy, tmp_path):
 
         assert labels() == [True, False]
         assert labels("&unsure_below=0") == [False, False]  # the request decides
+    other = TestClient(create_app(settings.model_copy(update={"runs": ("pair-cpu",)})))
+    with pytest.raises(ArtifactError, match="resnet34-cpu-s0, which clients cannot use"), other:
+        pass
     info = run.info().model_copy(update={"created": "2020-01-01T00:00:00+00:00"})
     operating_point("toy", info, splits, everything).write(path)
     service = TestClient(create_app(settings, QuarterDetector()))
@@ -258,16 +261,3 @@ def test_a_run_of_the_settings_that_is_unknown_is_an_error_at_the_start(toy):
         pass
     with pytest.raises(ValidationError, match="FERSCOPE_RUNS has no run"):
         Settings.from_environment(environment | {"FERSCOPE_RUNS": " , "})
-
-
-def test_an_operating_point_needs_its_run_among_those_of_the_settings(toy, tmp_path):
-    run = toy.benchmark.run("resnet34-cpu-s0")
-    read = Predictions.read(run.predictions_path, toy.dataset.labels)
-    splits = calibrated_splits(read.split("validation"), read.split("test"))
-    path = tmp_path / "operating_point.json"
-    thresholds = dict.fromkeys(toy.dataset.labels.names, 0.5)
-    operating_point("toy", run.info(), splits, thresholds).write(path)
-    settings = Settings(artifacts=toy.artifacts, operating_point=path, runs=("pair-cpu",))
-    service = TestClient(create_app(settings, QuarterDetector()))
-    with pytest.raises(ArtifactError, match="resnet34-cpu-s0, which clients cannot use"), service:
-        pass
