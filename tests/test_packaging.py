@@ -159,7 +159,6 @@ def test_citation_and_changelog_name_the_version():
 
 def test_the_citation_names_the_papers_and_the_source_of_the_face_network():
     references = yaml.safe_load((ROOT / "CITATION.cff").read_text())["references"]
-    assert all({"type", "title", "authors"} <= set(item) for item in references)
     notes = " ".join(item["notes"] for item in references)
     assert "arXiv:1307.0414" in notes  # FER2013
     assert "arXiv:1608.01041" in notes  # FER+
