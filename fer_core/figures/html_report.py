@@ -52,7 +52,8 @@ summary { cursor: pointer; margin: .4rem 0; }
   h2, h3 { break-after: avoid; }
   div.scroll { overflow: visible; }
   table { font-size: .72rem; line-height: 1.3; width: 100%; }
-  table.wide { font-size: .52rem; }
+  table:has(th:nth-child(9)) { font-size: .6rem; }
+  table:has(th:nth-child(11)) th:not(:first-child) { writing-mode: vertical-rl; text-align: end; }
   th, td { white-space: normal; padding: .15rem .25rem; position: static; }
   th:first-child, td:first-child { position: static; }
   td.short { white-space: nowrap; }
@@ -65,10 +66,6 @@ _PRINTED_WIDTH = 680
 
 _PRINTED_HEIGHT = 860
 """Largest height of a printed chart: A4 without its margins has 1016, for heading and note too."""
-
-_WIDE = 10
-"""Columns; tables with more are printed smaller."""
-
 _SHORT, _LONG = 12, 16
 """Characters: in a printed table, texts up to the first stay on one line, and words that are
 longer than the second, such as lists of hashes, break anywhere."""
@@ -401,10 +398,9 @@ def _table(table: pd.DataFrame, *, escaped: bool = False) -> str:
     def cells(values: Iterable[object], tag: str) -> str:
         return "".join(cell(str(value), tag) for value in values)
 
-    size = ' class="wide"' if len(table.columns) > _WIDE else ""
     rows = (f"<tr>{cells(row, 'td')}</tr>" for row in table.itertuples(index=False, name=None))
     return (
         '<div class="scroll" tabindex="0" role="region" aria-label="Table">'
-        f"<table{size}><thead><tr>{cells(table.columns, 'th')}</tr></thead>"
+        f"<table><thead><tr>{cells(table.columns, 'th')}</tr></thead>"
         f"<tbody>{''.join(rows)}</tbody></table></div>"
     )

@@ -79,11 +79,6 @@ def test_a_report_without_runs_says_so(benchmark_copy):
     assert "There are no runs to report" in render_report(read_results(benchmark_copy))
 
 
-def test_wide_tables_are_printed_smaller():
-    assert "<table>" in html_report._table(pd.DataFrame([range(10)]))
-    assert '<table class="wide">' in html_report._table(pd.DataFrame([range(11)]))
-
-
 def test_only_long_words_of_a_printed_table_break():
     table = pd.DataFrame({"accuracy": ["88.1%"], "95%": ["87.0 to 89.2"], "hash": ["0a1b2c3d" * 4]})
     text = html_report._table(table)
