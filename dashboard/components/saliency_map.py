@@ -13,7 +13,16 @@ from PIL import Image
 from streamlit.delta_generator import DeltaGenerator
 
 from fer_core.explain.evidence import MapEvidence, MapStatus
-from fer_core.figures.overlay import OPACITY, SCALES, heat_overlay, outlined, signed_overlay
+from fer_core.figures.overlay import (
+    OPACITY,
+    SCALES,
+    ColourBar,
+    heat_bar,
+    heat_overlay,
+    outlined,
+    signed_bar,
+    signed_overlay,
+)
 
 SIGNED = "Evidence for and against"
 SIDE = 224
@@ -46,6 +55,12 @@ class OverlayStyle:
         if self.scale == SIGNED:
             return signed_overlay(face, saliency, opacity=self.opacity)
         return heat_overlay(face, saliency, opacity=self.opacity, scale=self.scale)
+
+    def bar(self) -> ColourBar:
+        """Returns the colour bar of the overlays."""
+        if self.scale == SIGNED:
+            return signed_bar(self.opacity)
+        return heat_bar(self.opacity, self.scale)
 
 
 def show(

@@ -196,8 +196,8 @@ def show(benchmark: Benchmark, grid: Grid, tests: Tests, face: NDArray[np.uint8]
         if method != DEFAULT:
             st.caption(f"{METHODS[method].summary} {METHODS[method].reference}")
         row = _row(benchmark, grid, method, tests, picture)
-        tiles.append([tile for tile, _ in row])
-        notes.append([note for _, note in row])
+        tiles.append([picture, *(tile for tile, _ in row)])
+        notes.append(["", *(note for _, note in row)])
     st.caption(
         "Bright regions are evidence for the class; without evidence, the face stays grey. Each "
         "map is scaled separately, so brightness cannot be compared between maps."
@@ -207,8 +207,9 @@ def show(benchmark: Benchmark, grid: Grid, tests: Tests, face: NDArray[np.uint8]
         lambda: overlay_sheet(
             tiles,
             [title_of(method) for method in grid.methods],
-            [benchmark.titles[run.run_id] for run in grid.runs],
+            ["input face", *(benchmark.titles[run.run_id] for run in grid.runs)],
             notes,
+            bar=grid.style.bar(),
         ),
         "ferscope-saliency.png",
     )

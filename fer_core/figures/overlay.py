@@ -3,6 +3,7 @@
 import io
 import textwrap
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -21,6 +22,26 @@ FOR, AGAINST = (214, 84, 36), (44, 110, 186)
 _LABEL = 34
 _MARGIN = 150
 _LINE, _LETTER, _GAP = 15, 6, 10
+_BAR = (320, 14)
+_MID_GREY = Image.new("L", (1, _BAR[1]), 128)
+_SEPARATELY = "Each map is scaled separately, so colours cannot be compared between maps."
+
+
+@dataclass(frozen=True)
+class ColourBar:
+    """The colour bar of saliency maps.
+
+    Attributes:
+        colours: The colours over mid-grey, lowest value on the left.
+        low: Label of the left end.
+        high: Label of the right end.
+        meaning: What the values are.
+    """
+
+    colours: Image.Image
+    low: str
+    high: str
+    meaning: str
 
 
 @lru_cache(maxsize=8)
@@ -76,6 +97,31 @@ def signed_overlay(
     grey, smooth = _fitted(face, np.nan_to_num(saliency))
     colours = np.where(smooth[..., None] > 0, np.array(FOR), np.array(AGAINST)).astype(np.float32)
     return _blend(grey, colours, opacity * np.sqrt(np.clip(np.abs(smooth), 0, 1)))
+
+
+def heat_bar(opacity: float = OPACITY, scale: str = SCALES[0]) -> ColourBar:
+    """Returns the colour bar of `heat_overlay`."""
+    ramp = np.linspace(0, 1, _BAR[0], dtype=np.float32)[None]
+    colours = heat_overlay(_MID_GREY, ramp, opacity=opacity, scale=scale)
+    return ColourBar(
+        colours,
+        "0 (none)",
+        "1 (strongest)",
+        "Evidence for the class, or attention, divided by its 99.5th percentile in the map; a map "
+        f"that is positive everywhere begins at its minimum. {_SEPARATELY}",
+    )
+
+
+def signed_bar(opacity: float = OPACITY) -> ColourBar:
+    """Returns the colour bar of `signed_overlay`."""
+    ramp = np.linspace(-1, 1, _BAR[0], dtype=np.float32)[None]
+    return ColourBar(
+        signed_overlay(_MID_GREY, ramp, opacity=opacity),
+        "-1 (against the class)",
+        "1 (for the class)",
+        "Evidence divided by the 99.5th percentile of its magnitude in the map; 0 has no colour. "
+        f"{_SEPARATELY}",
+    )
 
 
 def outlined(picture: Image.Image, box: tuple[float, float, float, float]) -> Image.Image:
@@ -140,6 +186,7 @@ def overlay_sheet(
     columns: Sequence[str],
     notes: Sequence[Sequence[str]] = (),
     side: int = 224,
+    bar: ColourBar | None = None,
 ) -> bytes:
     """Returns a labelled grid of images as PNG.
 
@@ -149,6 +196,7 @@ def overlay_sheet(
         columns: Column labels.
         notes: One list of captions per row, below the tiles; empty for none.
         side: Height and width of a tile in pixels.
+        bar: Colour bar, which is drawn below the grid.
     """
     wrapped = [[_wrapped(note, side // _LETTER) for note in line] for line in notes]
     heads = [_wrapped(name, side // _LETTER) for name in columns]
@@ -173,8 +221,25 @@ def overlay_sheet(
             if wrapped and wrapped[row][column]:
                 draw.text((left + 6, top + side + 3), wrapped[row][column], fill="black")
     buffer = io.BytesIO()
-    canvas.save(buffer, "PNG")
+    (_with_bar(canvas, bar) if bar else canvas).save(buffer, "PNG")
     return buffer.getvalue()
+
+
+def _with_bar(sheet: Image.Image, bar: ColourBar) -> Image.Image:
+    """Returns a sheet with a colour bar, its labels and its meaning below it."""
+    width = min(_BAR[0], sheet.width - 2 * _GAP)
+    meaning = _wrapped(bar.meaning, (sheet.width - 2 * _GAP) // _LETTER)
+    top = sheet.height + _GAP
+    below = top + _BAR[1] + 3
+    height = below + _LINE * (meaning.count("\n") + 2) + _GAP
+    canvas = Image.new("RGB", (sheet.width, height), "white")
+    canvas.paste(sheet, (0, 0))
+    canvas.paste(bar.colours.resize((width, _BAR[1])), (_GAP, top))
+    draw = ImageDraw.Draw(canvas)
+    draw.text((_GAP, below), bar.low, fill="black")
+    draw.text((_GAP + width, below), bar.high, fill="black", anchor="ra")
+    draw.text((_GAP, below + _LINE), meaning, fill="black")
+    return canvas
 
 
 def _wrapped(text: str, width: int) -> str:

@@ -11,7 +11,7 @@ import pandas as pd
 from PIL import Image
 
 from fer_core.evaluation.regression import CAVEAT
-from fer_core.figures.overlay import heat_overlay, overlay_sheet
+from fer_core.figures.overlay import heat_bar, heat_overlay, overlay_sheet
 from fer_core.figures.palette import class_colour
 from fer_core.predictor.predictions import ExplainedPrediction, decide
 from fer_core.records import BenchmarkInfo, shown_titles
@@ -67,7 +67,7 @@ def predictions_png(
     starts = range(0, len(tiles), columns)
     rows = [tiles[start : start + columns] for start in starts]
     captions = [notes[start : start + columns] for start in starts]
-    return overlay_sheet(rows, [""] * len(rows), [""] * columns, captions)
+    return overlay_sheet(rows, [""] * len(rows), [""] * columns, captions, bar=heat_bar())
 
 
 def faces_json(

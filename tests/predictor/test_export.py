@@ -12,6 +12,7 @@ from fer_core.data.faces import DetectedFace
 from fer_core.data.whatif import CHANGES, STEPS
 from fer_core.explain.evidence import MapEvidence, MapStatus
 from fer_core.explain.tables import BaselineDifference
+from fer_core.figures.overlay import heat_bar, overlay_sheet
 from fer_core.figures.palette import class_colour
 from fer_core.figures.whatif import sweep_chart
 from fer_core.labels import SEVEN_EMOTIONS
@@ -121,7 +122,12 @@ def test_the_png_shows_unsure_predictions(answers):
         Image.open(io.BytesIO(predictions_png(torn, FACE, below))) for below in (0.0, 0.5)
     )
     assert unsure.height > sure.height
-    line = np.asarray(unsure)[sure.height - 10 :, 230:]
+    plain, keyed = (
+        Image.open(io.BytesIO(overlay_sheet([[FACE] * 2], [""], [""] * 2, bar=bar))).height
+        for bar in (None, heat_bar())
+    )
+    bar = keyed - plain
+    line = np.asarray(unsure)[sure.height - bar - 10 : unsure.height - bar, 230:]
     assert (line < 128).any()
 
 
