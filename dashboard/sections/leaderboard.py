@@ -178,6 +178,8 @@ def ranking(benchmark: Benchmark, board: Board) -> None:
         "to see its errors."
     )
     st.caption(tables.reading_note(entries))
+    if uncalibrated := tables.uncalibrated_note(every_run):
+        st.caption(plain(uncalibrated))
     if ranked.annotator_agreement is not None:
         st.caption(
             "For comparison: one left-out annotator agrees with the majority of the others on "

@@ -93,7 +93,8 @@ _ALL = (
     ),
     Column(
         "log_loss", "log loss", Group.QUALITY, Kind.NUMBER, False,
-        "Mean negative log probability of the true class, in nats; punishes confident errors.",
+        "Mean negative log probability of the true class before temperature scaling, in nats; "
+        "punishes confident errors.",
     ),
     Column(
         "annotator_supported_errors", "annotator-supported errors", Group.HUMAN, Kind.SHARE, True,
@@ -101,12 +102,13 @@ _ALL = (
     ),
     Column(
         "vote_distance", "distance to votes", Group.HUMAN, Kind.NUMBER, False,
-        "Mean Jensen-Shannon distance between the predicted probabilities and the annotators' "
-        "votes.",
+        "Mean Jensen-Shannon distance between the predicted probabilities, before temperature "
+        "scaling, and the annotators' votes.",
     ),
     Column(
         "vote_log_loss", "vote log loss", Group.HUMAN, Kind.NUMBER, False,
-        "Cross entropy between the annotators' votes and the predicted probabilities, in nats.",
+        "Cross entropy between the annotators' votes and the predicted probabilities, before "
+        "temperature scaling, in nats.",
     ),
     Column(
         "human_agreement", "human agreement", Group.HUMAN, Kind.SHARE, True,
@@ -115,16 +117,18 @@ _ALL = (
     ),
     Column(
         "ece", "ECE", Group.CALIBRATION, Kind.NUMBER, False,
-        "Expected calibration error: mean gap between confidence and accuracy over 15 bins of "
-        "equal width.",
+        "Expected calibration error before temperature scaling: mean gap between confidence and "
+        "accuracy over 15 bins of equal width.",
     ),
     Column(
         "adaptive_ece", "adaptive ECE", Group.CALIBRATION, Kind.NUMBER, False,
-        "Expected calibration error over 15 bins with equal numbers of images.",
+        "Expected calibration error before temperature scaling, over 15 bins with equal numbers "
+        "of images.",
     ),
     Column(
         "brier_score", "Brier score", Group.CALIBRATION, Kind.NUMBER, False,
-        "Mean squared distance between the predicted probabilities and the one-hot label, 0 to 2.",
+        "Mean squared distance between the predicted probabilities, before temperature scaling, "
+        "and the one-hot label, 0 to 2.",
     ),
     Column(
         "temperature", "temperature", Group.CALIBRATION, Kind.NUMBER, False,

@@ -229,6 +229,8 @@ def _leaderboard(results: BenchmarkResults) -> Iterator[str]:
         reason = why_unranked(entry.report, results.entries[0].report)
         yield _note(f"{entry.title} is not ranked: {reason}.")
     yield _note(tables.reading_note(entries))
+    if uncalibrated := tables.uncalibrated_note(entries):
+        yield _note(uncalibrated)
     if results.annotator_agreement is not None:
         yield _note(
             "One left-out annotator agrees with the majority of the others on "

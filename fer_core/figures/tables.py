@@ -111,6 +111,17 @@ def reading_note(entries: Sequence[Entry]) -> str:
     )
 
 
+def uncalibrated_note(entries: Sequence[Entry]) -> str:
+    """Names the runs without a temperature, whose probabilities are uncalibrated; may be empty."""
+    titles = [entry.title for entry in entries if "temperature" not in entry.values]
+    if not titles:
+        return ""
+    return (
+        f"Uncalibrated: {', '.join(titles)}. Without validation predictions of these classes, no "
+        "temperature is fitted."
+    )
+
+
 def reading_table(entries: Sequence[Entry]) -> pd.DataFrame:
     """Returns how often test was read in each run's lineage, in the order of the entries.
 

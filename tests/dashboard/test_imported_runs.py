@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from dashboard.pages import PAGES
-from fer_core.artifacts import ArtifactStore
+from fer_core.artifacts import ArtifactStore, write_table
 from fer_core.data.prepared import PreparedDataset
 from fer_core.engine.onnx_network import OnnxInput
 from fer_core.evaluation.leaderboard import read_results
@@ -55,6 +55,17 @@ def shop(tmp_path_factory):
         options=ImportOptions("Table", note="Trained on x"),
     )
     return toy
+
+
+def test_the_leaderboard_names_uncalibrated_runs(shop, open_page, tmp_path):
+    artifacts = tmp_path / "artifacts"
+    shutil.copytree(shop.artifacts, artifacts)
+    assert "Uncalibrated" not in texts(open_page("leaderboard", artifacts))
+    path = ArtifactStore(artifacts).benchmark("toy").run("table").predictions_path
+    table = pd.read_parquet(path)
+    write_table(path, table[table["split"] == "test"])
+    said = texts(open_page("leaderboard", artifacts)).replace("\\", "")
+    assert "Uncalibrated: Table. Without validation predictions" in said
 
 
 def test_the_leaderboard_names_sources_and_classes_left_out(shop, open_page):

@@ -79,6 +79,16 @@ def test_a_report_without_runs_says_so(benchmark_copy):
     assert "There are no runs to report" in render_report(read_results(benchmark_copy))
 
 
+def test_runs_without_a_temperature_are_named_as_uncalibrated(benchmark_copy):
+    assert "Uncalibrated" not in render_report(read_results(benchmark_copy))
+    run = benchmark_copy.run("resnet34-cpu-s0")
+    run.info().model_copy(update={"title": "ResNet-34 elsewhere"}).write(run.info_path)
+    table = pd.read_parquet(run.predictions_path)
+    write_table(run.predictions_path, table[table["split"] == "test"])
+    page = render_report(read_results(benchmark_copy))
+    assert "Uncalibrated: ResNet-34 elsewhere. Without validation" in page
+
+
 def test_only_long_words_of_a_printed_table_break():
     table = pd.DataFrame({"accuracy": ["88.1%"], "95%": ["87.0 to 89.2"], "hash": ["0a1b2c3d" * 4]})
     text = html_report._table(table)
