@@ -35,8 +35,7 @@ def style(figure: go.Figure, height: int) -> go.Figure:
     entries = sum(bool(trace.name) and trace.showlegend is not False for trace in figure.data)
     return figure.update_layout(
         height=height + _LEGEND_LINE * max(entries - _SHORT_LEGEND, 0),
-        # the font of saved pictures is wider than that of pages
-        margin={"l": 20, "r": 16, "t": 8, "b": 8},
+        margin={"l": 8, "r": 16, "t": 8, "b": 8},
         plot_bgcolor="rgba(0,0,0,0)",
         legend={"orientation": "h", "yanchor": "bottom", "y": 1.02, "x": 0, "maxheight": 0.6},
         hoverlabel={"namelength": -1},
@@ -73,16 +72,22 @@ def heatmap(
         "hovertemplate": f"{hover}<extra></extra>",
     }
     figure = go.Figure(go.Heatmap(z=values, x=list(columns), y=list(rows), **look | more))
-    names = list(rows)
-    figure.update_yaxes(
-        autorange="reversed", automargin=True, tickvals=names, ticktext=[_wrapped(n) for n in names]
-    )
+    figure.update_yaxes(autorange="reversed")
+    _name_rows(figure, list(rows))
     figure.update_xaxes(side="top")
     return figure
 
 
+def _name_rows(figure: go.Figure, names: Sequence[str]) -> None:
+    """Names the rows of a chart; long names are broken."""
+    figure.update_yaxes(automargin=True, tickvals=names, ticktext=[_wrapped(n) for n in names])
+
+
 def _wrapped(name: str) -> str:
-    """Breaks a long row name, which would leave the cells no room on a phone."""
+    """Breaks a long row name.
+
+    It would leave the cells no room on a phone, and not fit a saved picture, whose font is wider.
+    """
     return "<br>".join(
         textwrap.wrap(name, _NAME_WIDTH, break_long_words=False, break_on_hyphens=False)
     )
@@ -119,7 +124,7 @@ def interval_chart(
             ),
         )
     figure.update_xaxes(tickformat=".1%", gridcolor=GRID, zeroline=False)
-    figure.update_yaxes(automargin=True)
+    _name_rows(figure, [titles[run_id] for run_id in estimates])
     return style(figure, 70 + 44 * len(estimates))
 
 

@@ -37,6 +37,13 @@ def test_intervals_are_sorted_best_first():
     assert figure.data[2].error_x.array[0] == pytest.approx(0.05)
 
 
+def test_long_names_of_intervals_are_broken():
+    estimate = {"a": Estimate(value=0.5, low=0.4, high=0.6)}
+    figure = interval_chart(estimate, {"a": "MobileNet v1 (face), seed 2"}, {"a": "#000"})
+    assert list(figure.layout.yaxis.ticktext) == ["MobileNet v1<br>(face), seed 2"]
+    assert list(figure.layout.yaxis.tickvals) == list(figure.data[0].y)
+
+
 def test_histories_have_one_line_per_run(toy):
     run = toy.benchmark.run("resnet34-cpu-s0")
     figure = history_chart({"r": run.history()}, {"r": "R"}, {"r": "#123456"}, "accuracy")
