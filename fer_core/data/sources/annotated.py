@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
@@ -14,7 +14,9 @@ from fer_core.data.sources.base import NO_MAJORITY, Origin, Skipped, Split
 from fer_core.data.sources.box_columns import box_columns
 from fer_core.data.sources.class_names import ClassNames, code_of, emotion_of
 from fer_core.data.sources.files import Box, ImageFile, ImageFiles, ShareBox, is_image, need_tree
+from fer_core.data.sources.frame_lists import frame_table
 from fer_core.data.sources.picture_index import PictureIndex
+from fer_core.data.sources.shards import beside_table
 from fer_core.data.sources.split_names import require_known, split_in, split_of, split_of_path
 from fer_core.data.sources.tables import (
     NO_LABEL,
@@ -36,6 +38,7 @@ from fer_core.data.sources.tables import (
     text_of,
 )
 from fer_core.data.sources.tree import FileTree, is_archive, open_tree, printable
+from fer_core.data.sources.xml_tables import xml_table
 from fer_core.errors import DataError
 
 MOST_TABLES = 40
@@ -182,6 +185,7 @@ class AnnotatedSource(ImageFiles):
             for table in tables
             if table.bad_lines
         ]
+        self.notes += [note for table in tables for note in table.notes]
         if unlisted:
             self.notes.append(f"Not read: {unlisted:,} pictures that no table lists.")
         read = {table.name for table in tables}
@@ -247,7 +251,10 @@ def find_tables(
     index = PictureIndex(tree)
     tables = []
     for name in [named] if named else _candidates(tree):
-        table = read_annotations(tree, name, columns.image if named else None, index)
+        if name.lower().endswith(".xml"):
+            table = xml_table(tree, index, name)
+        else:
+            table = read_annotations(tree, name, columns.image if named else None, index)
         if table is None:
             if named:
                 raise DataError(f"{name} is not a table or list of images. {LAYOUT}.")
@@ -262,7 +269,32 @@ def find_tables(
             continue
         if named or _label(table, columns, ask=False) is not None:
             tables.append(table)
-    return tables
+    if named or any(table.header for table in tables):
+        return tables
+    return _gathered(tree, columns, index, tables)
+
+
+def _gathered(
+    tree: FileTree, columns: Columns, index: PictureIndex, lists: list[AnnotationTable]
+) -> list[AnnotationTable]:
+    """Returns the table of labels that are in many files, or else lists without a header.
+
+    XML goes before such lists: PASCAL VOC has one for each class, of 1 and -1.
+    """
+    for read in _READERS:
+        table = None if lists and read is not xml_table else read(tree, index)
+        if table is None or not _names_a_picture(table, index):
+            continue
+        if _label(table, columns, ask=False) is not None:
+            return [table]
+    return lists
+
+
+_READERS: tuple[Callable[[FileTree, PictureIndex], AnnotationTable | None], ...] = (
+    xml_table,
+    lambda tree, _: frame_table(tree),
+    lambda tree, _: beside_table(tree),
+)
 
 
 def _read_quietly(tree: FileTree, name: str, index: PictureIndex) -> AnnotationTable | None:
@@ -447,6 +479,7 @@ def _table_rows(index: PictureIndex, table: AnnotationTable, columns: Columns) -
         problem = NO_LABEL if is_unlabelled(cells[label][number]) else ""
         if name is None:
             problem = f"{table.name} names it, but there is no such picture, or several."
+        problem = table.problems.get(cell, problem)
         person = cells[group][number] if group else None
         box, share_box = boxes.of(values) if boxes else (None, None)
         votes = _votes(values) if table.header else {}
@@ -548,6 +581,8 @@ def ask_for_labels(tree: FileTree, columns: Columns) -> None:
         table = read_annotations(tree, name, None, index)
         if table is not None and _names_a_picture(table, index):
             _label(table, columns, ask=True)
+    if (table := beside_table(tree)) is not None:
+        _label(table, columns, ask=True)
 
 
 def unused_tables(tree: FileTree) -> list[str]:

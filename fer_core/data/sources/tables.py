@@ -8,7 +8,7 @@ import io
 import re
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import pandas as pd
@@ -56,6 +56,11 @@ _PERSON_WORDS = frozenset(
 )
 _ID_WORDS = frozenset({"id", "no", "nr", "num", "number", "name", "code", "index", "key"})
 """Words in names of columns: of persons, and beside them."""
+
+_ANNOTATOR = re.compile(
+    r"(?<![a-z])(annotator|rater|coder|judge|labell?er|worker|expert|evaluator)s?(?![a-z])"
+)
+"""A word in the name of a column that is one annotator's."""
 
 _FEWEST = 10  # recordings; in a table of less than 30 rows a third of them
 _MOST_BYTES = 2**30
@@ -261,9 +266,13 @@ def group_column(
 
 def _names_person(column: object) -> bool:
     """Whether a column's name is a word for a person, such as `speaker` or `Subject No.`."""
-    apart = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", str(column)).lower()
-    words = set(re.findall(r"[a-z]+", apart)) - _ID_WORDS
+    words = set(re.findall(r"[a-z]+", _apart(column))) - _ID_WORDS
     return len(words) == 1 and words <= _PERSON_WORDS
+
+
+def _apart(column: object) -> str:
+    """Returns a column's name in lower case, with its words apart: `raterTwo` is `rater_two`."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", str(column)).lower()
 
 
 def group_notes(group: str | None, name: str | None) -> list[str]:
@@ -356,6 +365,8 @@ class AnnotationTable:
         header: Whether it has a header.
         bad_lines: Number of lines that are left out because they have too many fields.
         clips: Whether its rows named clips, whose frames have the rows now.
+        problems: Why an image is not read, by cell of the column of images.
+        notes: Assumptions, as sentences for the user.
     """
 
     name: str
@@ -364,6 +375,8 @@ class AnnotationTable:
     header: bool
     bad_lines: int = 0
     clips: bool = False
+    problems: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     @property
     def folder(self) -> str:
@@ -429,13 +442,18 @@ def _read_cells(tree: FileTree, name: str) -> tuple[pd.DataFrame | None, bool, i
 
 
 def with_label_of_columns(rows: pd.DataFrame) -> pd.DataFrame:
-    """Adds a column of labels to a table with a column for each class: of 0 and 1, or of votes.
+    """Adds a column of labels to a table with a column for each class or for each annotator.
 
-    Roboflow and pandas' `get_dummies` write the former. A row with no class, or with several, has
-    no label; of votes the class has more than half. Votes are kept in columns `votes_<class>`.
+    Columns of classes hold 0 and 1, as Roboflow and pandas' `get_dummies` write them, or votes;
+    those of annotators the names of classes. A row with no class, or with several, has no label; of
+    votes the class has more than half. Votes are kept in columns `votes_<class>`.
     """
     columns = [column for column in rows.columns if emotion_of(str(column))]
-    if len(columns) < 2 or usual_columns(list(map(str, rows.columns)), LABEL_COLUMNS):
+    if usual_columns(list(map(str, rows.columns)), LABEL_COLUMNS):
+        return rows
+    if annotators := annotator_columns(rows):
+        return _with_counted_votes(rows, annotators)
+    if len(columns) < 2:
         return rows
     cells = rows[columns].apply(lambda column: column.astype(str).str.strip().str.lower())
     if cells.isin((*_ZERO, *_ONE)).all(axis=None):
@@ -445,9 +463,37 @@ def with_label_of_columns(rows: pd.DataFrame) -> pd.DataFrame:
     votes = cells.apply(pd.to_numeric, errors="coerce")
     if not ((votes >= 0) & (votes % 1 == 0)).all(axis=None):
         return rows
-    label = votes.idxmax(axis=1).where(2 * votes.max(axis=1) > votes.sum(axis=1), "")
     named = {column: f"{VOTES}{emotion_of(str(column))}" for column in columns}
-    return rows.rename(columns=named).assign(label=label)
+    return rows.rename(columns=named).assign(label=_majority(votes))
+
+
+def _majority(votes: pd.DataFrame) -> "pd.Series[str]":
+    """Returns the column with more than half of a row's votes; empty if there is none."""
+    return votes.idxmax(axis=1).where(2 * votes.max(axis=1) > votes.sum(axis=1), "")
+
+
+def annotator_columns(rows: pd.DataFrame) -> list[str]:
+    """Returns the columns of annotators, such as `rater2`, if several hold names of classes."""
+    columns = [name for name in rows.columns if _ANNOTATOR.search(_apart(name))]
+    columns = [name for name in columns if _hold_emotions(rows[name])]
+    return columns if len(columns) > 1 else []
+
+
+def _hold_emotions(cells: "pd.Series[Any]") -> bool:
+    """Whether most cells that are not empty are emotions."""
+    known = [emotion_of(str(cell)) is not None for cell in cells if not is_unlabelled(cell)]
+    return 2 * sum(known) > len(known)
+
+
+def _with_counted_votes(rows: pd.DataFrame, annotators: Sequence[str]) -> pd.DataFrame:
+    """Replaces the columns of annotators by the number of their votes for each class."""
+    named = rows[annotators].map(
+        lambda cell: "" if is_unlabelled(cell) else emotion_of(str(cell)) or str(cell).lower()
+    )
+    classes = sorted({name for column in annotators for name in named[column]} - {""})
+    votes = pd.DataFrame({name: (named == name).sum(axis=1) for name in classes})
+    counted = votes.astype(str).add_prefix(VOTES)
+    return rows.drop(columns=annotators).join(counted).assign(label=_majority(votes))
 
 
 def class_columns(table: pd.DataFrame) -> list[str]:

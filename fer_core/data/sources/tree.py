@@ -73,7 +73,7 @@ class FileTree:
         skipped: Links, pipes and unsafe names, with the reason.
         prefix: Path of this tree in the store, ending with a slash; empty for the whole store.
         root: The folder on disk; None for an archive.
-        archive: The archive on disk; None for a folder.
+        archives: The archives on disk; none for a folder.
     """
 
     shown: str
@@ -84,7 +84,7 @@ class FileTree:
     skipped: tuple[Skipped, ...] = ()
     prefix: str = ""
     root: Path | None = None
-    archive: Path | None = None
+    archives: tuple[Path, ...] = ()
 
     def below(self, folder: str) -> "FileTree":
         """Returns the tree of a folder; `.` or an empty name is this tree."""
@@ -120,10 +120,9 @@ class FileTree:
         return frozenset(self.files)
 
     def stats(self, names: Iterable[str] | None = None) -> Iterator[FileStat]:
-        """Yields size and modification time of files, all by default; of an archive, its own."""
-        if self.archive is not None:
-            yield file_stat(self.archive.name, self.archive)
-        elif self.root is not None:
+        """Yields size and modification time of files, all by default; of archives, their own."""
+        yield from (file_stat(path.name, path) for path in self.archives)
+        if self.root is not None:
             for name in self.files if names is None else names:
                 yield file_stat(name, self.root / name)
 
@@ -587,5 +586,5 @@ def _archive_tree(
         files=files,
         folders=tuple(sorted(folders - {"."})),
         skipped=tuple(skipped),
-        archive=path,
+        archives=(path,),
     )

@@ -20,7 +20,10 @@ _KINDS: tuple[tuple[str, tuple[str, ...], str], ...] = (
     ("tables of office programs", (".xlsx", ".xls", ".ods"), "Save them as csv"),
     ("archives", (*ARCHIVES, *UNREAD_ARCHIVES),
      "Unpack them into this folder, or give the path of a single zip or tar"),
-    ("annotation files", (".json", ".ndjson", ".xml"),
+    ("XML files", (".xml",),
+     "Export the labels as PASCAL VOC or CVAT for images, and give the folder that also holds the "
+     "pictures"),
+    ("annotation files", (".json", ".ndjson"),
      "Write the labels into a csv with the columns path and label, beside the pictures"),
 )  # fmt: skip
 """Name of a kind, its suffixes, and the remedy."""
