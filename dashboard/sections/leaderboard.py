@@ -144,13 +144,15 @@ def _column_config(column: Column) -> ColumnConfig:
 
 
 def imported(entries: Sequence[Entry]) -> None:
-    """Shows where imported models come from and which classes they lack or have beside."""
+    """Shows where imported models come from, their classes, and which runs are uncalibrated."""
     for entry in entries:
         if entry.info.trained_elsewhere:
             source = f"{entry.title} was imported from {entry.info.init_source}."
             note = f"{entry.info.note.rstrip('.')}." if entry.info.note else ""
             parts = [source, note, *entry.info.classes.notes()]
             st.caption(plain(" ".join(part for part in parts if part)))
+    if uncalibrated := tables.uncalibrated_note(entries):
+        st.caption(plain(uncalibrated))
 
 
 def ranking(benchmark: Benchmark, board: Board) -> None:
@@ -178,8 +180,6 @@ def ranking(benchmark: Benchmark, board: Board) -> None:
         "to see its errors."
     )
     st.caption(tables.reading_note(entries))
-    if uncalibrated := tables.uncalibrated_note(every_run):
-        st.caption(plain(uncalibrated))
     if ranked.annotator_agreement is not None:
         st.caption(
             "For comparison: one left-out annotator agrees with the majority of the others on "
