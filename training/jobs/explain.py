@@ -36,6 +36,7 @@ _DRAWN_SIDE = 96
 _REGION_SIDE = 96
 _RANDOMISED = 14
 _PROJECTED = 1000
+_LEVELS = 1024
 
 _Row = dict[str, object]
 ExplainedSplit = Literal["validation", "test"]
@@ -363,8 +364,6 @@ def _regions(
     rows: list[_Row] = []
     for key, saliency, target, mask in zip(plan.ids[batch], maps, truth, masks, strict=True):
         values = torch.from_numpy(saliency.values)[None]
-        cells = metrics.cell_means(saliency.values).ravel()
-        peak = np.abs(cells).max()
         rows.append(
             {
                 "method": method.name,
@@ -372,10 +371,17 @@ def _regions(
                 "label": labels[target],
                 "predicted": labels[int(saliency.logits.argmax())],
                 **shares(to_side(values, len(mask["eyes"]))[0].numpy(), mask),
-                "cells": (cells / peak if peak > 0 else cells).astype(np.float16),
+                "cells": _stored_map(saliency),
             }
         )
     return rows
+
+
+def _stored_map(saliency: SaliencyMap) -> NDArray[np.float16]:
+    """Returns the cells' values, scaled to a peak of 1 and rounded, which makes files smaller."""
+    cells = metrics.cell_means(saliency.values).ravel()
+    peak = np.abs(cells).max()
+    return (np.round(cells / (peak or 1.0) * _LEVELS) / _LEVELS).astype(np.float16)
 
 
 def _masks(plan: Plan) -> Sequence[Masks]:

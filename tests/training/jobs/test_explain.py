@@ -68,7 +68,10 @@ def test_every_run_gets_its_tables(explained):
         assert places.groupby("method").size().eq(7).all()
         sums = places[list(PARTS)].sum(axis=1)
         np.testing.assert_allclose(sums[places["rest"].notna()], 1)
-        assert all(len(cells) == CELLS**2 for cells in places["cells"])
+        maps = np.stack([cells.astype(float) for cells in places["cells"]])
+        assert maps.shape == (len(places), CELLS**2)
+        np.testing.assert_array_equal(np.abs(maps).max(axis=1), 1)
+        np.testing.assert_array_equal(maps * 1024, np.round(maps * 1024))
         assert set(places["id"]) <= set(toy.dataset.samples.query("split == 'test'")["id"])
         assert run_id in output
     rows = read_table(toy.benchmark.run(RUN).faithfulness_path)
