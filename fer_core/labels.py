@@ -196,3 +196,13 @@ def canonical_name(name: str) -> str:
     """
     plain = name.strip().lower()
     return _ALIASES.get(plain, plain)
+
+
+def names_in_order(value: object) -> tuple[str, ...]:
+    """Returns class names in a list, or by number from 0 on, or with numbers; else empty."""
+    if isinstance(value, Mapping):
+        found = {str(key): entry for key, entry in value.items()}
+        found |= {str(entry): key for key, entry in value.items()}
+        value = [found.get(str(number)) for number in range(len(value))]
+    names = value if isinstance(value, list | tuple) else ()
+    return tuple(names) if len(names) > 1 and all(isinstance(name, str) for name in names) else ()

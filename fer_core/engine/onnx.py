@@ -4,7 +4,7 @@ import ast
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,9 +15,13 @@ from fer_core.engine.onnx_network import FACTS, OnnxInput, OnnxNetwork, read_onn
 from fer_core.errors import ArtifactError, WeightsError
 from fer_core.evaluation.licences import weight_licences
 from fer_core.files import atomic_path, content_hash
+from fer_core.labels import names_in_order
 
 if TYPE_CHECKING:
     from fer_core.engine.networks import Network
+
+_TINY, _LARGE = 0.05, 2.0
+"""A factor below, and a divisor or a mean above, are for pixels in 0 to 255: 1 / 255, 127.5."""
 
 TOLERANCE = 1e-4
 """Largest difference of a probability between a network and its ONNX copy."""
@@ -156,18 +160,20 @@ class OnnxMetadata:
 
     Attributes:
         classes: Class names in output order; empty if the file has none.
-        is_ultralytics: Whether Ultralytics exported it; its classifiers take pixels in 0 to 1.
+        largest_pixel: 1 or 255 if the file tells the range of its input; else None.
+        reason: How it tells, for a message.
     """
 
     classes: tuple[str, ...] = ()
-    is_ultralytics: bool = False
+    largest_pixel: int | None = None
+    reason: str = ""
 
 
 def read_metadata(path: Path) -> OnnxMetadata:
     """Returns the metadata that other tools write into an ONNX file.
 
     Ultralytics writes `author`, and the classes under `names` as Python's text of a dict:
-    `{0: 'angry', 1: 'happy'}`.
+    `{0: 'angry', 1: 'happy'}`; its classifiers take pixels in 0 to 1.
 
     Returns:
         Empty if the file has none, or declares its input and classes as this project's do.
@@ -175,13 +181,44 @@ def read_metadata(path: Path) -> OnnxMetadata:
     import onnx
 
     try:
-        properties = onnx.load(str(path), load_external_data=False).metadata_props
+        model = onnx.load(str(path), load_external_data=False)
     except Exception:  # protobuf does not export its DecodeError; `read_onnx` names the damage
         return OnnxMetadata()
-    texts = {entry.key: entry.value for entry in properties}
-    if FACTS in texts or "names" not in texts:
+    texts = {entry.key: entry.value for entry in model.metadata_props}
+    if FACTS in texts:
         return OnnxMetadata()
-    return OnnxMetadata(_listed(texts["names"]), texts.get("author") == "Ultralytics")
+    classes = _listed(texts.get("names", ""))
+    if texts.get("author") == "Ultralytics" and "names" in texts:
+        return OnnxMetadata(classes, 1, "Ultralytics exported the file")
+    return OnnxMetadata(classes, _largest_pixel(model.graph), "The graph scales its input itself")
+
+
+def _largest_pixel(graph: Any) -> int | None:  # noqa: ANN401 (protobuf has no types)
+    """Returns the largest value of the pixels that a graph of floats scales first; 1 or 255.
+
+    None if it begins with something else, such as a convolution.
+    """
+    import onnx
+
+    values = {tensor.name: tensor for tensor in graph.initializer}
+    values |= {
+        node.output[0]: node.attribute[0].t for node in graph.node if node.op_type == "Constant"
+    }
+    inputs = [entry for entry in graph.input if entry.name not in values]
+    kinds = (onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16)
+    if len(inputs) != 1 or inputs[0].type.tensor_type.elem_type not in kinds:
+        return None
+    name = inputs[0].name
+    for node in graph.node:
+        found = [values[other] for other in node.input if other in values]
+        if name in node.input and node.op_type in ("Transpose", "Cast", "Identity"):
+            name = node.output[0]
+        elif name in node.input and node.op_type in ("Sub", "Add", "Mul", "Div") and found:
+            largest = np.abs(onnx.numpy_helper.to_array(found[0])).max(initial=0)
+            return 255 if (largest < _TINY if node.op_type == "Mul" else largest > _LARGE) else 1
+        elif name in node.input:
+            return None
+    return None
 
 
 def _listed(text: str) -> tuple[str, ...]:
@@ -190,10 +227,7 @@ def _listed(text: str) -> tuple[str, ...]:
         names = ast.literal_eval(text)
     except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
         return ()
-    if isinstance(names, dict):
-        names = [names.get(index) for index in range(len(names))]
-    is_list = isinstance(names, list) and all(isinstance(name, str) for name in names)
-    return tuple(names) if is_list else ()
+    return names_in_order(names)
 
 
 def _write(network: "Network", path: Path, facts: str) -> None:

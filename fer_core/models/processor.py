@@ -37,14 +37,15 @@ def read_processor(
             f"{name} has no preprocessor_config.json, so its input is unknown. Pass --mean and "
             "--std, such as --mean 0.5,0.5,0.5 --std 0.5,0.5,0.5."
         )
-    own_mean, own_std = _normalisation(processor, name) if processor else (None, None)
+    mean = mean or _mean(processor, name)
+    std = std or _std(processor, name)
     size = options.image_size or _side(processor, config, name)
     notes = []
     if options.image_size is None and _crops_centre(processor, size):
         notes.append(CROPS_CENTRE)
     if processor.get("do_flip_channel_order"):
         notes.append("The model reads BGR images. Its predictions for colour images may be wrong.")
-    return InputOptions(size, mean or own_mean, std or own_std), notes
+    return InputOptions(size, mean, std), notes
 
 
 def _crops_centre(processor: Mapping[str, Any], size: int) -> bool:
@@ -63,22 +64,32 @@ def _is(processor: Mapping[str, Any], prefix: str) -> bool:
     return isinstance(kind, str) and kind.startswith(prefix)
 
 
-def _normalisation(processor: Mapping[str, Any], name: str) -> tuple[Rgb, Rgb]:
-    """Returns mean and std for values in 0 to 1."""
+def _scale(processor: Mapping[str, Any]) -> float:
+    """Returns the factor of values in 0 to 1 before they are normalised."""
     factor: Any = processor.get("rescale_factor", 1 / 255)
-    scale = 255 * float(factor) if processor.get("do_rescale", True) else 255.0
-    offset = 1.0 if processor.get("rescale_offset") else 0.0
-    mean, std = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
+    return 255 * float(factor) if processor.get("do_rescale", True) else 255.0
+
+
+def _mean(processor: Mapping[str, Any], name: str) -> Rgb:
+    """Returns the mean for values in 0 to 1."""
+    offset, mean = 1.0 if processor.get("rescale_offset") else 0.0, (0.0, 0.0, 0.0)
     if processor.get("do_normalize", True):
         mean = _rgb(processor.get("image_mean"), "image_mean", name)
+    shifted = tuple((value + offset) / _scale(processor) for value in mean)
+    return shifted[0], shifted[1], shifted[2]
+
+
+def _std(processor: Mapping[str, Any], name: str) -> Rgb:
+    """Returns the standard deviation for values in 0 to 1."""
+    std = (1.0, 1.0, 1.0)
+    if processor.get("do_normalize", True):
         std = _rgb(processor.get("image_std"), "image_std", name)
     if _is(processor, "EfficientNet") and processor.get("include_top", True):
         # it divides by image_std a second time, whether or not it normalises
         again = _rgb(processor.get("image_std"), "image_std", name)
         std = (std[0] * again[0], std[1] * again[1], std[2] * again[2])
-    shifted = tuple((value + offset) / scale for value in mean)
-    scaled = tuple(value / scale for value in std)
-    return (shifted[0], shifted[1], shifted[2]), (scaled[0], scaled[1], scaled[2])
+    scaled = tuple(value / _scale(processor) for value in std)
+    return scaled[0], scaled[1], scaled[2]
 
 
 def _rgb(values: object, key: str, name: str) -> Rgb:

@@ -1,7 +1,8 @@
 """Classifiers that were trained elsewhere, as read from files: network, weights, input, classes."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 from torch import Tensor
 
@@ -10,17 +11,19 @@ from fer_core.config import ModelConfig, Rgb
 
 @dataclass(frozen=True)
 class InputOptions:
-    """Input of a network as the user gives it; None for what its files say.
+    """Input and options of a network as the user gives them; None for what its files say.
 
     Attributes:
         image_size: Input side in pixels.
         mean: Input mean per channel, for values in 0 to 1.
         std: Input standard deviation per channel.
+        network: Arguments of the library's constructor, such as `global_pool`.
     """
 
     image_size: int | None = None
     mean: Rgb | None = None
     std: Rgb | None = None
+    network: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

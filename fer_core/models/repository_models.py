@@ -7,11 +7,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fer_core.config import ModelConfig
+from fer_core.config import ModelConfig, Rgb
 from fer_core.errors import WeightsError
 from fer_core.models.checkpoint import load_tensors, read_facts
 from fer_core.models.external import LogitsOnly, default_size, hub_values
-from fer_core.models.external.timm_library import RESERVED
+from fer_core.models.external.base import as_rgb
+from fer_core.models.external.timm_library import RESERVED, pooling_of
 from fer_core.models.external.transformers_library import silent
 from fer_core.models.processor import CROPS_CENTRE, read_processor
 from fer_core.models.published import InputOptions, PublishedModel
@@ -25,7 +26,7 @@ from fer_core.models.repository import (
     output_names,
 )
 from fer_core.models.state_dicts import shown
-from fer_core.models.weight_files import SUFFIXES, fit_weights
+from fer_core.models.weight_files import SUFFIXES, fit_network, fit_weights
 
 _ADAPTER_REMEDY = (
     "An adapter of peft cannot be imported without its network. Merge both with merge_and_unload() "
@@ -90,6 +91,10 @@ def _read_transformers(
         raise WeightsError(
             f"{name} needs code from its repository (auto_map in {CONFIG}), which is not run. Only "
             "architectures of transformers itself can be imported."
+        )
+    if options.network:
+        raise WeightsError(
+            f"{CONFIG} of {name} has all options of its network. Remove --model-arg."
         )
     processor = repository.processor()
     flips = bool(processor.pop("do_flip_channel_order", False))
@@ -215,6 +220,7 @@ def _read_timm(
     """Reads a repository of timm's `push_to_hf_hub`, or of timm in transformers."""
     classes = outputs or _classes(config, repository.name)
     facts, arguments = config.get("pretrained_cfg") or {}, dict(config.get("model_args") or {})
+    own = {key: value for key, value in arguments.items() if key not in RESERVED}
     architecture = f"timm:{config['architecture']}"
     stated = _side(arguments.get("img_size")) or _side((facts.get("input_size") or [])[1:])
     size = options.image_size or stated or default_size(architecture)
@@ -226,22 +232,25 @@ def _read_timm(
         architecture=architecture,
         init=_init(repository),
         image_size=size,
-        mean=options.mean or facts.get("mean"),
-        std=options.std or facts.get("std"),
-        options={key: value for key, value in arguments.items() if key not in RESERVED},
+        mean=options.mean or _rgb(facts.get("mean")),
+        std=options.std or _rgb(facts.get("std")),
+        options={**own, **options.network},
     )
-    model = build_model(built, len(classes))
-    pooling = config.get("global_pool")
-    if isinstance(pooling, str) and getattr(model, "global_pool", pooling) != pooling:
+    model, pooling = build_model(built, len(classes)), config.get("global_pool")
+    chosen = "global_pool" in options.network
+    if isinstance(pooling, str) and not chosen and pooling_of(model, pooling) != pooling:
         built = built.model_copy(update={"options": {**built.options, "global_pool": pooling}})
-        model = build_model(built, len(classes))
-    spec = spec_of(built)
-    built = built.model_copy(update={"mean": spec.mean_of(built), "std": spec.std_of(built)})
-    fitted = fit_weights(_tensors(repository), model, spec, repository.name, options.image_size)
+    tensors, name = _tensors(repository), repository.name
+    built, fitted = fit_network(tensors, built, len(classes), name, options.image_size)
     notes = fitted.notes
     if options.image_size is None and (facts.get("crop_pct") or 1.0) < 1:
         notes = (*notes, CROPS_CENTRE)
     return PublishedModel(built, classes, fitted.tensors, _source(repository), notes)
+
+
+def _rgb(values: object) -> Rgb | None:
+    """Returns three values of `pretrained_cfg`, also of a network of one channel."""
+    return None if values is None else as_rgb(values)
 
 
 def _side(size: object) -> int | None:

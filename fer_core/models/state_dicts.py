@@ -134,8 +134,8 @@ def _own_prefix(
         return averages[0], tuple(prefix for prefix in best if prefix not in averages)
     if len(best) > 1 and "" not in best:
         raise WeightsError(
-            f"{source} has {len(best)} networks that fit ({', '.join(sorted(best))}). Save the "
-            "state dict of one of them."
+            f"{source} has {len(best)} networks that fit ({', '.join(sorted(best))}). Import one "
+            f"by its prefix, such as --weights-key {min(best).removesuffix('.')}, or save it alone."
         )
     return ("" if "" in best or not best else best[0]), ()
 
@@ -268,8 +268,8 @@ def _remedy(
             "A classifier that is not one linear layer can be imported as ONNX (torch.onnx.export)."
         )
     return (
-        "Check --architecture and --image-size. A network that differs from the architecture can "
-        "be imported as ONNX (torch.onnx.export)."
+        "Check --architecture, --model-arg and --image-size. A network that differs from the "
+        "architecture can be imported as ONNX (torch.onnx.export)."
     )
 
 

@@ -4,7 +4,7 @@ import argparse
 import pathlib
 import pickle
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from torch import Tensor
 
 from fer_core.errors import WeightsError
 from fer_core.models.file_contents import require_content
+from fer_core.models.script_options import ScriptOptions, script_options
 
 _AVERAGED = ("state_dict_ema", "model_ema", "ema_state_dict", "model_ema_state_dict", "ema")
 """Keys of a moving average of the weights. Where a file has one, it is read, as timm does
@@ -68,31 +69,64 @@ class TorchFile:
     Attributes:
         tensors: Tensors by name.
         notes: Sentences on what else the file has that could have been meant.
+        options: What the training script saved beside it.
     """
 
     tensors: Mapping[str, Tensor]
     notes: tuple[str, ...] = ()
+    options: ScriptOptions = field(default_factory=ScriptOptions)
 
 
-def read_torch_file(file: Path) -> TorchFile:
+def read_torch_file(file: Path, key: str | None = None) -> TorchFile:
     """Reads the state dict of a `.pth`, `.pt` or `.bin` file without running code from it.
 
     Objects of other classes beside the state dict, such as options or callbacks, are not restored.
 
+    Args:
+        file: The file.
+        key: Key of the state dict, or prefix of its tensors, in a file with several.
+
     Raises:
-        WeightsError: If the file is damaged, needs code to be opened, or has no state dict.
+        WeightsError: If the file is damaged, needs code to be opened, or has no state dict, or
+            needs `key`.
     """
     require_content(file)
     content, classes = _load(file)
-    read = _state(content, file.name, _MOST_LEVELS)
+    part = content if key is None else under_key(content, key, file.name)
+    read = _state(part, file.name, _MOST_LEVELS)
     if read is not None:
-        return read
+        return replace(read, options=script_options(content))
     if classes:
         raise _refusal(file, classes)
     raise WeightsError(
         f"{file.name} is not a state dict: tensors by name, at the top level or under "
         f"'state_dict' or 'model'.{_seen(content)}"
     )
+
+
+def under_key(content: object, key: str, name: str) -> Mapping[str, Any]:
+    """Returns what a file has under a key, or under the prefix of tensors, at any level.
+
+    Raises:
+        WeightsError: If there is nothing.
+    """
+    found = _under(content, key, _MOST_LEVELS)
+    if not found:
+        raise WeightsError(f"{name} has no weights under {key!r} (--weights-key).{_seen(content)}")
+    return found
+
+
+def _under(content: object, key: str, levels: int) -> Mapping[str, Any]:
+    if not isinstance(content, Mapping) or not levels:
+        return {}
+    if isinstance(content.get(key), Mapping):
+        return dict(content[key])
+    start = f"{key.removesuffix('.')}."
+    named = {name: value for name, value in content.items() if str(name).startswith(start)}
+    if named:
+        return {name.removeprefix(start): value for name, value in named.items()}
+    parts = (_under(value, key, levels - 1) for value in content.values())
+    return next(filter(None, parts), {})
 
 
 def _state(content: object, name: str, levels: int) -> TorchFile | None:
@@ -117,12 +151,25 @@ def _state(content: object, name: str, levels: int) -> TorchFile | None:
     if not states:
         return None
     picked, *others = states
+    rivals = [key for key in others if _is_rival(states[key].tensors, states[picked].tensors)]
+    if rivals and picked not in _KEYS:
+        raise WeightsError(
+            f"{name} has the weights of several networks: {', '.join([picked, *rivals])}. Import "
+            f"one of them by its key, such as --weights-key {picked}, or save its state dict alone."
+        )
     if others:
         notes.append(
             f"The weights under {picked!r} of {name} were read; those under "
             f"{', '.join(map(repr, others))} were not."
         )
     return TorchFile(states[picked].tensors, (*notes, *states[picked].notes))
+
+
+def _is_rival(tensors: Mapping[str, Tensor], others: Mapping[str, Tensor]) -> bool:
+    """Whether two state dicts have the same shapes, in order, and different values."""
+    pairs = list(zip(tensors.values(), others.values(), strict=False))
+    same = len(tensors) == len(others) and all(one.shape == other.shape for one, other in pairs)
+    return same and not all(torch.equal(one, other) for one, other in pairs)
 
 
 def _load(file: Path) -> tuple[Any, list[str]]:

@@ -1,33 +1,41 @@
 """Weights of a network in a file of their own."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor, nn
 
 from fer_core.config import ModelConfig
 from fer_core.errors import RecipeError, WeightsError
-from fer_core.models.checkpoint import load_tensors, read_facts
+from fer_core.labels import canonical_name
 from fer_core.models.external import LIBRARIES, default_size, resolved
-from fer_core.models.file_contents import is_safetensors, is_torch, require_content
+from fer_core.models.external.timm_library import implied_options
 from fer_core.models.published import InputOptions, PublishedModel
 from fer_core.models.registry import ModelSpec, build_model, spec_of
+from fer_core.models.script_options import ScriptOptions
 from fer_core.models.state_dicts import FittedState, fit_state, shown, without_common_prefix
-from fer_core.models.torch_files import read_torch_file
+from fer_core.models.weight_sources import WeightSource, read_file
 
 SUFFIXES = (".safetensors", ".pth", ".pt", ".bin", ".tar", ".ckpt")
 
 
 def read_weights_file(
-    path: Path, architecture: str, outputs: tuple[str, ...], options: InputOptions
+    path: Path,
+    architecture: str,
+    outputs: tuple[str, ...],
+    options: InputOptions,
+    key: str | None = None,
 ) -> PublishedModel:
     """Reads a file of weights.
 
     Args:
         path: safetensors, or a state dict of torch, which is read without running code from it.
         architecture: `timm:<name>`, `torchvision:<name>`, or a name of a recipe's architecture.
-        outputs: Classes in output order; those in the file's header if empty.
-        options: Input; the architecture's where None.
+        outputs: Classes in output order; those that the file names if empty.
+        options: Input and options; the training script's, then the architecture's where None.
+        key: As in `read_torch_file`.
 
     Raises:
         WeightsError: If the file is damaged, a pickle with code, or does not fit; names what.
@@ -39,14 +47,9 @@ def read_weights_file(
             "the folder, or hub:owner/name."
         )
     _require_architecture(architecture)
-    tensors, labels, read_notes = _read(path)
-    classes = outputs or labels
-    if not classes:
-        raise WeightsError(
-            f"{path.name} does not name its classes. Pass --labels with the classes in output "
-            "order."
-        )
-    size = options.image_size or default_size(architecture)
+    read = read_file(path, key)
+    classes, notes = _classes(read, outputs)
+    size = options.image_size or read.options.image_size or default_size(architecture)
     if size is None:
         raise WeightsError(
             f"{architecture} takes images of several sizes. Pass --image-size, the side in pixels "
@@ -58,18 +61,90 @@ def read_weights_file(
         image_size=size,
         mean=options.mean,
         std=options.std,
+        options=options.network,
     )
+    config, found = _with_script_options(config, read.options)
+    notes += [*read.notes, *found]
+    try:
+        size, name = options.image_size, path.name
+        config, fitted = fit_network(read.tensors, config, len(classes), name, size)
+    except WeightsError as error:
+        raise WeightsError(" ".join((str(error), *notes))) from error
+    given = replace(options, image_size=options.image_size or read.options.image_size)
+    if given != options:
+        notes.append(
+            f"Read from the options of its training script: --image-size {given.image_size}."
+        )
+    notes += [*fitted.notes, *_assumed(given, config)]
+    return PublishedModel(config, classes, fitted.tensors, path.name, tuple(notes))
+
+
+def _classes(read: WeightSource, outputs: tuple[str, ...]) -> tuple[tuple[str, ...], list[str]]:
+    """Returns the classes in output order, and a sentence on those that the file names."""
+    listed = ",".join(read.labels)
+    if not outputs and not read.labels:
+        raise WeightsError(
+            f"{read.source} does not name its classes. Pass --labels with the classes in output "
+            "order."
+        )
+    if not outputs:
+        return read.labels, [f"{read.source} names its classes: --labels {listed}."]
+    if not read.labels or [*map(canonical_name, outputs)] == [*map(canonical_name, read.labels)]:
+        return outputs, []
+    note = f"{read.source} names other classes, or in another order: {listed}. --labels was used."
+    return outputs, [note]
+
+
+def _with_script_options(
+    config: ModelConfig, script: ScriptOptions
+) -> tuple[ModelConfig, list[str]]:
+    """Returns a configuration with further arguments of the training script, and a note."""
+    found = {key: value for key, value in script.network.items() if key not in config.options}
+    if not found or not config.architecture.startswith("timm:"):
+        return config, []
+    completed = config.model_copy(update={"options": {**found, **config.options}})
+    try:
+        spec_of(completed)
+    except RecipeError:
+        return config, [f"The network refuses options of its training script: {_text(found)}."]
+    return completed, [f"Read from the options of its training script: {_text(found)}."]
+
+
+def _text(arguments: Mapping[str, Any]) -> str:
+    """Returns arguments as they are written on the command line."""
+    return " ".join(f"--model-arg {key}={value}" for key, value in arguments.items())
+
+
+def fit_network(
+    tensors: Mapping[str, Tensor],
+    config: ModelConfig,
+    classes: int,
+    source: str,
+    image_size: int | None,
+) -> tuple[ModelConfig, FittedState]:
+    """Returns a configuration with mean, standard deviation and options, and fitted weights.
+
+    If they do not fit the network, options that the tensors show are tried; those of `config` are
+    kept. Other arguments are as in `fit_weights`.
+
+    Raises:
+        WeightsError: As `fit_weights`.
+    """
     spec = spec_of(config)
     config = config.model_copy(update={"mean": spec.mean_of(config), "std": spec.std_of(config)})
-    fitted = fit_weights(
-        tensors, build_model(config, len(classes)), spec, path.name, options.image_size
-    )
-    notes = [
-        *read_notes,
-        *fitted.notes,
-        *_assumed(options, config),
-    ]
-    return PublishedModel(config, classes, fitted.tensors, path.name, tuple(notes))
+    try:
+        return config, fit_weights(tensors, build_model(config, classes), spec, source, image_size)
+    except WeightsError as error:
+        is_timm = spec.key.startswith("timm:")
+        found = implied_options(tensors, config.options) if is_timm else {}
+        other = config.model_copy(update={"options": {**config.options, **found}})
+        try:
+            model = build_model(other, classes)
+            fitted = fit_weights(tensors, model, spec_of(other), source, image_size)
+        except (WeightsError, RecipeError):
+            raise error from None
+    note = f"Options that its tensors show or suggest were used: {_text(found)}."
+    return other, replace(fitted, notes=(note, *fitted.notes))
 
 
 def _require_architecture(architecture: str) -> None:
@@ -166,18 +241,3 @@ def _assumed(options: InputOptions, config: ModelConfig) -> list[str]:
     if not assumed:
         return []
     return [f"The architecture's defaults were used for its input: {' '.join(assumed)}."]
-
-
-def _read(path: Path) -> tuple[Mapping[str, Tensor], tuple[str, ...], tuple[str, ...]]:
-    """Returns tensors, the classes that the header names, and notes."""
-    if not path.is_file():
-        raise WeightsError(f"There is no weight file {path}.")
-    require_content(path)
-    named = path.suffix.lower() == ".safetensors"
-    if is_safetensors(path) or (named and not is_torch(path)):
-        read_facts(path)  # a damaged header is an error here
-        tensors, facts = load_tensors(path)
-        labels = facts.get("labels")
-        return tensors, tuple(map(str, labels)) if isinstance(labels, list) else (), ()
-    read = read_torch_file(path)
-    return read.tensors, (), read.notes

@@ -1,8 +1,9 @@
 """Reading initial weights from packages, the hub, files and runs."""
 
 import importlib
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from importlib import metadata
 from pathlib import Path
 
@@ -11,13 +12,18 @@ from torch import Tensor
 
 from fer_core.artifacts import ArtifactStore
 from fer_core.errors import WeightsError
-from fer_core.models.checkpoint import load_tensors
+from fer_core.labels import canonical_name, names_in_order
+from fer_core.models.checkpoint import load_tensors, read_facts
+from fer_core.models.file_contents import is_onnx, is_safetensors, is_torch, require_content
 from fer_core.models.registry import ModelSpec
-from fer_core.models.repository import Repository
-from fer_core.models.torch_files import read_torch_file
+from fer_core.models.repository import CONFIG, Repository
+from fer_core.models.script_options import ScriptOptions
+from fer_core.models.torch_files import read_torch_file, under_key
 
 STARTS = Path(__file__).resolve().parent / "starts"
 """Weights that are included in this package; `README.md` there names their source."""
+
+_PART = re.compile(r"-\d{5}-of-(\d{5})\.")
 
 
 @dataclass(frozen=True)
@@ -26,15 +32,17 @@ class WeightSource:
 
     Attributes:
         tensors: Tensors by name.
-        labels: Classes of the classifier, canonical, in order; empty if unknown.
+        labels: Classes in output order, canonical from `read_weights`; empty if unknown.
         source: Origin of the weights.
         notes: Sentences on what else the file has that could have been meant.
+        options: What the training script saved beside them.
     """
 
     tensors: Mapping[str, Tensor]
     labels: tuple[str, ...]
     source: str
     notes: tuple[str, ...] = ()
+    options: ScriptOptions = field(default_factory=ScriptOptions)
 
 
 def read_weights(
@@ -121,16 +129,37 @@ def _from_repository(text: str) -> WeightSource:
 
 
 def _from_file(path: Path) -> WeightSource:
-    """Reads a safetensors or `.pth` file, or a folder like a Hugging Face repository."""
+    """Reads a safetensors or torch file, or a folder like a Hugging Face repository."""
     if path.is_dir():
         return _from_repository(str(path))
+    read = read_file(path)
+    return replace(read, labels=tuple(map(canonical_name, read.labels)))
+
+
+def read_file(path: Path, key: str | None = None) -> WeightSource:
+    """Reads a file of safetensors or torch, by its content; `key` as in `read_torch_file`.
+
+    Raises:
+        WeightsError: If there is no such file, or it is damaged, of another kind, or needs `key`.
+    """
     if not path.is_file():
         raise WeightsError(f"There is no weight file {path}.")
-    if path.suffix in (".pth", ".pt", ".bin", ".tar", ".ckpt"):
-        read = read_torch_file(path)
-        return WeightSource(read.tensors, (), path.name, read.notes)
-    tensors, facts = load_tensors(path)
-    return WeightSource(tensors, tuple(facts.get("labels", ())), path.name)
+    require_content(path)
+    if part := _PART.search(path.name):
+        raise WeightsError(
+            f"{path.name} is one of {int(part[1])} parts. Give the folder, which has {CONFIG} and "
+            "all parts, or save all tensors in one file."
+        )
+    if is_onnx(path):
+        raise WeightsError(f"{path.name} is an ONNX network. It can be imported, but not trained.")
+    named = path.suffix.lower() == ".safetensors"
+    if is_safetensors(path) or (named and not is_torch(path)):
+        read_facts(path)  # a damaged header is an error here
+        tensors, facts = load_tensors(path)
+        kept = tensors if key is None else under_key(tensors, key, path.name)
+        return WeightSource(kept, names_in_order(facts.get("labels")), path.name)
+    read = read_torch_file(path, key)
+    return WeightSource(read.tensors, read.options.labels, path.name, read.notes, read.options)
 
 
 def _from_run(name: str, store: ArtifactStore | None) -> WeightSource:

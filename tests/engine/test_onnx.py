@@ -350,6 +350,30 @@ def test_names_in_the_metadata_are_read_without_running_code(tmp_path, propertie
     helper.set_model_props(model, properties)
     onnx.save(model, str(path))
     assert read_metadata(path).classes == expected
-    assert not read_metadata(path).is_ultralytics
+    assert read_metadata(path).largest_pixel is None
     path.write_bytes(b"no network")
     assert read_metadata(path) == OnnxMetadata()
+
+
+@pytest.mark.parametrize(
+    ("operator", "value", "kind", "expected"),
+    [
+        ("Sub", 127.5, "FLOAT", 255),  # as emotion-ferplus-8
+        ("Mul", 1 / 255, "FLOAT16", 255),
+        ("Sub", 0.5, "FLOAT", 1),
+        ("Max", 0.0, "FLOAT", None),
+        ("Sub", 127.5, "UINT8", None),
+    ],
+)
+def test_a_graph_that_scales_its_input_tells_the_range(tmp_path, operator, value, kind, expected):
+    path = foreign(tmp_path / "f.onnx", ["n", 48, 48, 1])
+    model = onnx.load(str(path))
+    model.graph.node[0].input[0] = "scaled"
+    model.graph.input[0].type.tensor_type.elem_type = getattr(TensorProto, kind)
+    first = helper.make_node("Transpose", ["x"], ["turned"], perm=[0, 3, 1, 2])
+    scale = helper.make_node(operator, ["turned", "value"], ["scaled"])
+    model.graph.node.insert(0, scale)
+    model.graph.node.insert(0, first)
+    model.graph.initializer.append(helper.make_tensor("value", TensorProto.FLOAT, [], [value]))
+    onnx.save(model, str(path))
+    assert read_metadata(path).largest_pixel == expected

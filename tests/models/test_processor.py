@@ -67,6 +67,14 @@ def test_what_is_missing_is_named(processor, message):
         read_processor(processor, {}, NONE, "theirs")
 
 
+def test_a_value_that_is_given_need_not_be_in_the_file():
+    mean = (0.1, 0.2, 0.3)
+    processor, given = {"size": 48, "image_std": 0.2}, InputOptions(48, mean, mean)
+    result, _ = read_processor(processor, {}, InputOptions(mean=mean), "theirs")
+    assert result == InputOptions(48, mean, (0.2, 0.2, 0.2))
+    assert read_processor({"size": 48}, {}, given, "theirs") == (given, [])
+
+
 @pytest.mark.parametrize(
     ("side", "crop_pct", "crops"), [(64, None, True), (64, 1.0, False), (384, None, False)]
 )

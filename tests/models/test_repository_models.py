@@ -128,6 +128,30 @@ def test_a_folder_of_timm_has_its_input_size_and_takes_another(tmp_path):
     assert read(tmp_path, size=96).tensors["pos_embed"].shape == (1, 37, 64)
 
 
+@torch.inference_mode()
+def test_a_folder_of_timm_of_one_channel_reads_the_luma(tmp_path):
+    model = save_timm(tmp_path, "test_resnet", in_chans=1)
+    published, images = read(tmp_path), torch.rand(2, 3, 64, 64)
+    assert len({*published.config.mean}) == 1
+    grey = (images * torch.tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)).sum(1, keepdim=True)
+    torch.testing.assert_close(logits(published, images), model(grey), atol=1e-5, rtol=0)
+
+
+@torch.inference_mode()
+def test_the_pooling_of_a_folder_of_timm_is_its_own_or_the_users(tmp_path):
+    model = save_timm(tmp_path, "test_convnext", global_pool="max")
+    images = torch.rand(2, 3, 160, 160)
+    edit(tmp_path, "config.json", model_args=None)  # as former versions of timm write it
+    torch.testing.assert_close(logits(read(tmp_path), images), model(images))
+    edit(tmp_path, "config.json", global_pool="avg")
+    given = InputOptions(network={"global_pool": "max"})
+    published = read_repository(Repository.parse(str(tmp_path)), given)
+    torch.testing.assert_close(logits(published, images), model(images))
+    hub_vit(tmp_path)
+    with pytest.raises(WeightsError, match=r"has all options of its network\. Remove --model-arg"):
+        read_repository(Repository.parse(str(tmp_path)), given)
+
+
 def test_a_folder_of_timm_has_names_of_a_former_version(tmp_path):
     save_timm(tmp_path, "test_vit2")
     state = load_file(tmp_path / "model.safetensors")

@@ -3,6 +3,7 @@
 import argparse
 import collections
 import datetime
+import pickle
 import zipfile
 
 import numpy as np
@@ -84,6 +85,25 @@ def test_an_average_that_cannot_be_read_is_named(average, tmp_path):
     )
 
 
+def test_several_networks_of_one_architecture_need_a_key(tmp_path):
+    two = {f"module.{name}": value + 9 for name, value in STATE.items()}
+    path = saved(tmp_path, {"student": STATE, "teacher": two, "copy": STATE})
+    with pytest.raises(WeightsError, match=r"networks: student, teacher\..* --weights-key student"):
+        read_torch_file(path)
+    for key, expected in (("teacher", 9), ("student", 0)):
+        read = read_torch_file(path, key)
+        assert [value[0].item() for value in read.tensors.values() if value.ndim == 1] == [expected]
+    with pytest.raises(WeightsError, match=r"no weights under 'ema' .*\. It has student"):
+        read_torch_file(path, "ema")
+    assert set(read_torch_file(saved(tmp_path, {"a": STATE, "b": STATE})).tensors) == set(STATE)
+
+
+def test_a_key_is_also_a_prefix_and_may_be_below_another(tmp_path):
+    flat = {f"{part}.{name}": value for part in "ab" for name, value in STATE.items()}
+    for content in (flat, {"model": {"b": STATE, "c": OTHER}}):
+        assert set(read_torch_file(saved(tmp_path, content), "b").tensors) == set(STATE)
+
+
 class Code:
     def __reduce__(self):
         return (print, ("this must not run",))
@@ -147,6 +167,10 @@ def test_an_archive_of_torchscript_is_refused_with_a_remedy(tmp_path):
         ),
         (b"\n<!DOCTYPE html><html>Virus scan warning", "is a web page.*Download the file itself"),
         (b"\x1f\x8b\x08", "is an archive. Unpack it"),
+        (b"\x89HDF\r\n\x1a\n", "is a model of TensorFlow.*as ONNX with tf2onnx"),
+        (b"\x1c\0\0\0TFL3", "is a model of TensorFlow"),
+        (b"\x08\x01\x12\x90\x20", "is a model of TensorFlow"),
+        (pickle.dumps({"conv.weight": np.ones(2)}), "is a pickle, which is refused"),
     ],
 )
 def test_a_file_that_stands_for_another_is_named(content, message, tmp_path):
@@ -155,9 +179,13 @@ def test_a_file_that_stands_for_another_is_named(content, message, tmp_path):
         read_torch_file(tmp_path / "net.pth")
 
 
-def test_an_archive_of_files_is_named_and_one_of_torch_is_read(tmp_path):
+@pytest.mark.parametrize(
+    ("member", "message"),
+    [("net.pth", "is an archive"), ("model.weights.h5", "is a model of TensorFlow")],
+)
+def test_an_archive_of_files_is_named_and_one_of_torch_is_read(tmp_path, member, message):
     with zipfile.ZipFile(tmp_path / "net.pt", "w") as archive:
-        archive.writestr("model/net.pth", b"weights")
-    with pytest.raises(WeightsError, match=r"net\.pt is an archive"):
+        archive.writestr(member, b"weights")
+    with pytest.raises(WeightsError, match=rf"net\.pt {message}"):
         read_torch_file(tmp_path / "net.pt")
     assert set(read_torch_file(saved(tmp_path, STATE)).tensors) == set(STATE)

@@ -7,10 +7,12 @@ import timm
 import torch
 from safetensors.torch import save_file
 
-from fer_core.errors import WeightsError
+from fer_core.errors import RecipeError, WeightsError
 from fer_core.models import build_model, spec_of
 from fer_core.models.published import InputOptions
 from fer_core.models.weight_files import fit_weights, read_weights_file
+from fer_core.models.weight_sources import read_file
+from tests.support.stand_ins import onnx_net
 
 LABELS = ("sad", "happy", "angry")
 VIT = "timm:test_vit"
@@ -88,3 +90,72 @@ def test_a_pointer_of_git_lfs_is_named(tmp_path):
     (tmp_path / "net.safetensors").write_text("version https://git-lfs.github.com/spec/v1\n")
     with pytest.raises(WeightsError, match=r"net\.safetensors is a pointer of Git LFS"):
         read(tmp_path / "net.safetensors")
+
+
+def named(path, options, **beside):
+    """Saves a network as a training script does, and returns it."""
+    torch.manual_seed(3)
+    model = timm.create_model("test_vit", num_classes=3, img_size=64, **options).eval()
+    torch.nn.init.normal_(model.head.weight)
+    state = {f"model.{name}": value for name, value in model.state_dict().items()}
+    torch.save({"state_dict": state, **beside}, path)
+    return model
+
+
+@pytest.mark.parametrize("more", [{}, {"class_token": False, "fc_norm": False}])
+@torch.inference_mode()
+def test_options_that_the_tensors_show_are_found(tmp_path, more):
+    options, images = {"global_pool": "avg", **more}, torch.rand(2, 3, 64, 64)
+    model, published = named(tmp_path / "net.pth", options), read(tmp_path / "net.pth")
+    assert published.config.options.items() >= options.items()
+    assert published.notes[0].startswith("Options that its tensors show or suggest were used: --")
+    torch.testing.assert_close(logits(published, images), model(images))
+
+
+@pytest.mark.parametrize("by_user", [True, False])
+@torch.inference_mode()
+def test_options_that_no_tensor_shows_are_those_of_the_script_or_the_user(tmp_path, by_user):
+    own, images = {"global_pool": "avg", "act_layer": "relu"}, torch.rand(2, 3, 64, 64)
+    script = {"global_pool": "max", "act_layer": "theirs"} if by_user else own
+    model = named(tmp_path / "net.pth", {**own, "fc_norm": False}, hyper_parameters=script)
+    given = InputOptions(64, network=own if by_user else {})
+    published = read_weights_file(tmp_path / "net.pth", VIT, LABELS, given)
+    assert published.config.options == {**own, "fc_norm": False}
+    torch.testing.assert_close(logits(published, images), model(images))
+
+
+def test_options_of_a_script_that_the_network_refuses_are_named(tmp_path):
+    named(tmp_path / "net.pth", {}, args={"act_layer": "theirs", "img_size": 64})
+    published = read(tmp_path / "net.pth", size=None)
+    assert (published.config.options, published.config.image_size) == ({}, 64)
+    assert "refuses options of its training script: --model-arg act" in published.notes[0]
+    assert published.notes[1] == "Read from the options of its training script: --image-size 64."
+
+
+@pytest.mark.parametrize("network", [{"act_layer": "x"}, {"class_token": "no"}, {"depht": 3}])
+def test_arguments_that_the_network_does_not_have_are_refused(vit, tmp_path, network):
+    torch.save(vit.state_dict(), tmp_path / "net.pth")
+    with pytest.raises(RecipeError, match=r"with these options|class_token of test_vit is true or"):
+        read_weights_file(tmp_path / "net.pth", VIT, LABELS, InputOptions(64, network=network))
+
+
+def test_classes_in_the_file_are_read_and_another_order_is_named(tmp_path):
+    named(tmp_path / "net.pth", {}, class_to_idx={"Sadness": 0, "happy": 1, "angry": 2})
+    published = read(tmp_path / "net.pth", labels=())
+    assert published.outputs == ("Sadness", "happy", "angry")
+    assert published.notes[0] == "net.pth names its classes: --labels Sadness,happy,angry."
+    assert not any("names" in note for note in read(tmp_path / "net.pth").notes)
+    other = read(tmp_path / "net.pth", labels=LABELS[::-1])
+    assert other.outputs == LABELS[::-1]
+    assert "names other classes, or in another order: Sadness,happy,angry." in other.notes[0]
+
+
+def test_weights_are_known_by_content_and_parts_by_name(tmp_path):
+    (tmp_path / "net-00001-of-00003.safetensors").write_bytes(b"{}")
+    with pytest.raises(WeightsError, match=r"is one of 3 parts\. Give the folder"):
+        read_file(tmp_path / "net-00001-of-00003.safetensors")
+    torch.save({"a.weight": torch.zeros(2)}, tmp_path / "net.model")
+    assert set(read_file(tmp_path / "net.model").tensors) == {"a.weight"}
+    onnx_net(tmp_path / "net.pth")
+    with pytest.raises(WeightsError, match=r"net\.pth is an ONNX network\. It can be imported"):
+        read_file(tmp_path / "net.pth")

@@ -8,6 +8,7 @@ import onnx
 import onnxruntime
 import pandas as pd
 import pytest
+import timm
 import torch
 
 from fer_core.abilities import abilities_of
@@ -25,7 +26,7 @@ from fer_core.predictor import Predictor
 from tests.support import stand_ins
 from tests.support.builders import toy_benchmark, toy_run
 from training import __main__ as cli
-from training.commands.import_model import _names
+from training.commands.import_model import _arguments, _names
 from training.jobs import measure
 
 LABELS = SEVEN_EMOTIONS.names
@@ -461,6 +462,45 @@ def test_the_folder_of_a_file_of_weights_is_suggested(shop, tmp_path):
         run("import", "toy", tmp_path / "vit" / "model.safetensors")
 
 
+def test_arguments_of_the_network_are_recorded_and_build_it_again(shop, tmp_path):
+    toy, run, _ = shop
+    options = {"global_pool": "avg", "fc_norm": False, "depth": 3}
+    model = timm.create_model("test_vit", num_classes=7, img_size=48, **options).eval()
+    torch.nn.init.normal_(model.head.weight)
+    torch.save({"a": model.state_dict()}, tmp_path / "pooled.model")
+    pairs = (("--model-arg", f"{name}={value}") for name, value in options.items())
+    run("import", "toy", tmp_path / "pooled.model", "--labels", ",".join(LABELS), "--weights-key",
+        "a", "--architecture", "timm:test_vit", "--image-size", "48", "--mean", "0", "--std", "1",
+        *(part for pair in pairs for part in pair))  # fmt: skip
+    assert toy.benchmark.run("pooled.model").info().recipe["model"]["options"] == options
+    imported = load_network(toy.benchmark.run("pooled.model"), toy.dataset.format)
+    inputs = torch.from_numpy(faces(toy) / np.float32(255))[:, None].expand(-1, 3, -1, -1)
+    with torch.inference_mode():
+        found = imported.logits(imported.preprocessing(faces(toy)))
+        torch.testing.assert_close(found, model(inputs), atol=1e-5, rtol=0)
+
+
+def test_values_of_arguments_have_their_types():
+    texts = ("a=avg", "b=False", "c=none", "d=4", "e = 1e-5", "f=[1, 2]", "in_chans=1")
+    expected = {"a": "avg", "b": False, "c": None, "d": 4, "e": 1e-5, "f": [1, 2]}
+    assert _arguments(texts) == expected
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "message"),
+    [
+        ("--model-arg", "global_pool", "write each once, as NAME=VALUE"),
+        ("--model-arg", "img_size=64", "pass --image-size instead"),
+        ("--model-arg", "a=1", "--model-arg is for files of weights"),
+        ("--weights-key", "a", "--weights-key is for files of weights"),
+    ],
+)
+def test_arguments_are_checked(shop, option, value, message):
+    _, run, originals = shop
+    with pytest.raises(RecipeError, match=message):
+        run("import", "toy", originals["eight"], option, value)
+
+
 @pytest.mark.parametrize("text", ["sad; happy", "['sad', 'happy']", "sad,happy,"])
 def test_lists_of_labels_are_read(text):
     assert _names(text) == ("sad", "happy")
@@ -495,7 +535,7 @@ def test_models_of_other_formats_are_refused_with_the_export_to_onnx(shop, tmp_p
 
 def test_classes_in_the_metadata_of_ultralytics_are_read(shop, tmp_path, capsys):
     toy, run, _ = shop
-    path = stand_ins.onnx_net(tmp_path / "named.onnx", 7, ("n", 3, 48, 48), channels=3)
+    path = stand_ins.onnx_net(tmp_path / "named.bin", 7, ("n", 3, 48, 48), channels=3)
     run("import", "toy", path, "--labels", ",".join(stand_ins.SHUFFLED), "--name", "by_option")
     model = onnx.load(str(path))
     onnx.helper.set_model_props(model, {"names": str(dict(enumerate(stand_ins.SHUFFLED)))})

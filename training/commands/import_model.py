@@ -1,9 +1,11 @@
 """The command that imports models and predictions as runs."""
 
+import ast
 import re
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from typer.core import TyperCommand
@@ -20,6 +22,8 @@ from training.options import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from fer_core.artifacts import BenchmarkDir, RunDir
     from fer_core.data.prepared import PreparedDataset
     from fer_core.models.published import InputOptions, PublishedModel
@@ -31,23 +35,7 @@ _ELSEWHERE = (
 )
 _TABLES = (".csv", ".tsv", ".parquet", ".pq")
 _SUFFIXES = (*_TABLES, ".onnx", ".safetensors", ".pth", ".pt", ".bin", ".tar", ".ckpt", ".gz")
-_TENSORFLOW = (
-    "it is a model of TensorFlow. Export it as ONNX with tf2onnx (pip install tf2onnx), by "
-    "from_keras, from_tflite or from_graph_def of tf2onnx.convert, and import the .onnx file."
-)
-_REMEDIES = {
-    **dict.fromkeys((".h5", ".hdf5", ".keras", ".tflite", ".pb"), _TENSORFLOW),
-    **dict.fromkeys(
-        (".pkl", ".pickle", ".joblib"),
-        "a pickle is refused, because it could run anything. Export the model as ONNX "
-        "(torch.onnx.export; tf2onnx for TensorFlow), or save its state_dict as .pth.",
-    ),
-    **dict.fromkeys(
-        (".zip", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar"),
-        "it is an archive. Unpack it, and give the file or folder that was in it.",
-    ),
-}
-"""What to do with usual files that cannot be imported, by extension."""
+_ARGUMENTS_OF_OPTIONS = {"img_size": "--image-size", "num_classes": "--labels"}
 
 _CAUSES_OF_TABLES = "columns under wrong classes (--map-class) and rows under wrong ids"
 _CAUSES = (
@@ -141,6 +129,22 @@ def import_(
             show_default="what the files say; 0.5,0.5,0.5 for .onnx, 1/255 if it takes integers",
         ),
     ] = None,
+    model_arg: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=VALUE",
+            help="Argument of the network in timm or torchvision, such as global_pool=avg. May be "
+            "repeated.",
+            show_default="what the files say",
+        ),
+    ] = None,
+    weights_key: Annotated[
+        str | None,
+        typer.Option(
+            help="Key of the state dict, or prefix of its tensors, in a file with several.",
+            show_default="state_dict and the like",
+        ),
+    ] = None,
     bgr: Annotated[
         bool,
         typer.Option(
@@ -192,7 +196,13 @@ def import_(
             dict(_pair(text) for text in map_class or ()),
             note,
         ),
-        options=InputOptions(image_size, _triple("--mean", mean), _triple("--std", std)),
+        options=InputOptions(
+            image_size,
+            _triple("--mean", mean),
+            _triple("--std", std),
+            _arguments(model_arg or ()),
+        ),
+        weights_key=weights_key,
         bgr=bgr,
         augmented=augmented,
         device=device_name(device),
@@ -213,6 +223,7 @@ class _Request:
     labels: tuple[str, ...]
     about: "ImportOptions"
     options: "InputOptions"
+    weights_key: str | None
     bgr: bool
     augmented: bool
     device: str | None
@@ -229,57 +240,69 @@ class _Request:
         """Whether the source is a repository of the hub or a folder."""
         return self.source.startswith("hub:") or Path(self.source).is_dir()
 
+    @cached_property
+    def kind(self) -> Literal["folder", "table", "onnx", "weights"]:
+        """What the source is: by its content, then by its extension.
+
+        Raises:
+            DataError: If it does not exist or is of no known type.
+        """
+        from fer_core.models.file_contents import REMEDIES, kind_of
+        from fer_core.models.weight_files import SUFFIXES
+
+        if self.is_folder:
+            return "folder"
+        path = Path(self.source)
+        if not path.is_file():
+            raise DataError(
+                f"There is no file or folder {self.source}. Models of the hub are written "
+                "hub:owner/name."
+            )
+        if self.suffix in _TABLES:
+            return "table"
+        if kind := kind_of(path):
+            return kind
+        if self.suffix == ".onnx" or self.suffix in SUFFIXES:
+            return "onnx" if self.suffix == ".onnx" else "weights"
+        if remedy := REMEDIES.get(self.suffix):
+            raise DataError(f"{path.name} cannot be imported: it {remedy}")
+        raise DataError(
+            f"{path.name} cannot be imported: unknown file type. Export the model as ONNX with its "
+            "own library, import a table of its predictions (.csv), or pass one of "
+            f"{', '.join((*_TABLES, '.onnx', *SUFFIXES))}, a folder or hub:owner/name."
+        )
+
 
 def _import(
     request: _Request, benchmark: "BenchmarkDir", run: "RunDir", data: Path | None
 ) -> "RunDir":
     """Imports a source by its kind."""
-    _require_source(request)
     _require_options(request)
-    if request.is_folder:
+    if request.kind == "folder":
         return _import_published(_read_folder(request), request, benchmark, run, data)
-    if request.suffix in _TABLES:
+    if request.kind == "table":
         return _import_table(request, benchmark, run)
-    if request.suffix == ".onnx":
+    if request.kind == "onnx":
         return _import_onnx(request, benchmark, run, data)
     return _import_published(_read_weights(request), request, benchmark, run, data)
 
 
-def _require_source(request: _Request) -> None:
-    """Refuses a source that does not exist or is of no known type."""
-    from fer_core.models.weight_files import SUFFIXES
-
-    if request.is_folder:
-        return
-    if not Path(request.source).is_file():
-        raise DataError(
-            f"There is no file or folder {request.source}. Models of the hub are written "
-            "hub:owner/name."
-        )
-    known = (*_TABLES, ".onnx", *SUFFIXES)
-    if request.suffix not in known:
-        reason = _REMEDIES.get(request.suffix) or (
-            f"unknown file type. Pass one of {', '.join(known)}, a folder or hub:owner/name."
-        )
-        raise DataError(f"{Path(request.source).name} cannot be imported: {reason}")
-
-
 def _require_options(request: _Request) -> None:
     """Refuses options that are for another kind of source."""
-    from fer_core.models.weight_files import SUFFIXES
-
-    options = request.options
+    kind, options = request.kind, request.options
     describes_input = (options.image_size, options.mean, options.std) != (None, None, None)
-    if request.augmented and request.suffix not in _TABLES:
+    if request.augmented and kind != "table":
         raise RecipeError("--augmented is for tables of predictions. Remove it for a model.")
-    if request.bgr and (request.is_folder or request.suffix != ".onnx"):
+    if request.bgr and kind != "onnx":
         raise RecipeError("--bgr is for .onnx files. Remove it: other sources are fed RGB.")
-    if request.architecture and (request.is_folder or request.suffix not in SUFFIXES):
+    if (request.architecture or request.weights_key) and kind != "weights":
+        option = "--architecture" if request.architecture else "--weights-key"
         raise RecipeError(
-            "--architecture is for files of weights. Remove it: other sources say what they are."
+            f"{option} is for files of weights. Remove it: other sources say what they are."
         )
-    is_table = not request.is_folder and request.suffix in _TABLES
-    if is_table and (request.labels or describes_input):
+    if options.network and kind not in ("weights", "folder"):
+        raise RecipeError("--model-arg is for files of weights and folders of timm. Remove it.")
+    if kind == "table" and (request.labels or describes_input):
         raise RecipeError(
             "--labels, --image-size, --mean and --std are for models. Remove them: the columns "
             "of a table name its classes."
@@ -315,9 +338,11 @@ def _import_onnx(
         raise RecipeError("An .onnx file from elsewhere needs --labels, its classes in order.")
     if labels and not request.labels:
         _print(f"The file names its classes: --labels {','.join(labels)}.")
-    if metadata.is_ultralytics and options.mean is options.std is None:
-        options = replace(options, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
-        _print("Ultralytics exported the file, so it takes pixels in 0 to 1: --mean 0 --std 1.")
+    if (largest := metadata.largest_pixel) and options.mean is options.std is None:
+        std = 1 / largest
+        options = replace(options, mean=(0.0, 0.0, 0.0), std=(std, std, std))
+        takes = f"it takes pixels in 0 to {largest}: --mean 0 --std {std:.5g}."
+        _print(f"{metadata.reason}, so {takes}")
     declared = None
     if labels:
         declared = OnnxInput(options.image_size, options.mean, options.std, labels, bgr=request.bgr)
@@ -350,7 +375,11 @@ def _read_weights(request: _Request) -> "PublishedModel":
             f"{beside if (folder / CONFIG).is_file() else ''}."
         )
     return read_weights_file(
-        Path(request.source), request.architecture, request.labels, request.options
+        Path(request.source),
+        request.architecture,
+        request.labels,
+        request.options,
+        request.weights_key,
     )
 
 
@@ -390,8 +419,8 @@ def _warn_at_chance(run: "RunDir", request: _Request) -> None:
     from fer_core.evaluation.report import Report
     from training.jobs.chance_level import chance_warning
 
-    causes = _CAUSES_OF_TABLES if request.suffix in _TABLES else _CAUSES
-    if request.suffix == ".onnx":
+    causes = _CAUSES_OF_TABLES if request.kind == "table" else _CAUSES
+    if request.kind == "onnx":
         causes += " (--bgr)"
     warning = chance_warning(Report.read(run.report_path).validation, causes)
     if warning:
@@ -434,6 +463,27 @@ def _pair(text: str) -> tuple[str, str]:
     if not separator or not name:
         raise RecipeError(f"--map-class {text}: write it as THEIRS=OURS, such as LABEL_0=angry.")
     return name, target.strip()
+
+
+def _arguments(texts: "Iterable[str]") -> dict[str, Any]:
+    """Parses `--model-arg`: numbers, lists, true, false and none, or else text."""
+    arguments: dict[str, Any] = {}
+    for text in texts:
+        name, _, value = (part.strip() for part in text.partition("="))
+        if not name or not value or name in arguments:
+            raise RecipeError(
+                f"--model-arg {text}: write each once, as NAME=VALUE, such as global_pool=avg."
+            )
+        if option := _ARGUMENTS_OF_OPTIONS.get(name):
+            raise RecipeError(f"--model-arg {text}: pass {option} instead.")
+        word = value.capitalize()
+        try:
+            arguments[name] = ast.literal_eval(word if word in ("True", "False", "None") else value)
+        except (ValueError, SyntaxError):
+            arguments[name] = value
+    if arguments.get("in_chans") in (1, 3):  # weights of one channel are converted to three
+        del arguments["in_chans"]
+    return arguments
 
 
 def _triple(option: str, text: str | None) -> Rgb | None:

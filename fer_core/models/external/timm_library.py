@@ -1,6 +1,7 @@
 """Architectures of timm, such as `timm:convnext_tiny`."""
 
 from collections.abc import Mapping
+from inspect import signature
 from typing import Any
 
 import timm
@@ -16,6 +17,37 @@ RESERVED = ("checkpoint_path", "cache_dir", "num_classes", "in_chans", "features
 """Arguments of `timm.create_model` that are not options of a recipe's model."""
 
 _HEADS = ("head.fc", "head", "fc", "classifier", "head.fc2")
+
+_PATCHES = "patch_embed.proj.weight"
+
+
+def implied_options(tensors: Mapping[str, Tensor], known: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns options of a Vision Transformer that its tensors show; empty for other networks.
+
+    Without a class token, or with `fc_norm`, the mean of the patches is assumed. Names may have a
+    prefix. Options that are known are not returned.
+    """
+    root = next((name.removesuffix(_PATCHES) for name in tensors if name.endswith(_PATCHES)), "")
+    own = {name.removeprefix(root): tensor for name, tensor in tensors.items()}
+    if not {_PATCHES, "blocks.0.attn.qkv.weight"} <= own.keys():
+        return {}
+    pools = "cls_token" not in own or "fc_norm.weight" in own
+    shown = {
+        "global_pool": "avg" if pools else None,
+        "fc_norm": "fc_norm.weight" in own if pools or known.get("global_pool") else None,
+        "class_token": None if "cls_token" in own else False,
+    }
+    return {key: value for key, value in shown.items() if value is not None and key not in known}
+
+
+def pooling_of(model: nn.Module, default: str) -> str:
+    """Returns the kind of pooling of a network, or a default if it does not tell."""
+    for owner in (model, getattr(model, "head", None)):
+        pooling = getattr(owner, "global_pool", None)
+        kind = getattr(pooling, "pool_type", pooling)
+        if isinstance(kind, str):
+            return kind
+    return default
 
 
 class TimmLibrary:
@@ -97,8 +129,13 @@ def _create(config: ModelConfig, classes: int, **more: Any) -> nn.Module:  # noq
             options[key] = value
     try:
         model: nn.Module = timm.create_model(name, num_classes=classes, **options)
-    except (TypeError, AssertionError, ValueError, AttributeError) as error:
+    except (TypeError, AssertionError, ValueError, AttributeError, KeyError) as error:
         raise RecipeError(f"timm cannot build {name} with these options: {error}") from error
+    parameters = signature(type(model)).parameters
+    for key, value in config.options.items():
+        switch = key in parameters and isinstance(parameters[key].default, bool)
+        if switch and not isinstance(value, bool):  # timm would take any text as true
+            raise RecipeError(f"{key} of {name} is true or false, not {value!r}.")
     return model
 
 
