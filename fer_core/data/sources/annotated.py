@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
@@ -251,10 +251,7 @@ def find_tables(
     index = PictureIndex(tree)
     tables = []
     for name in [named] if named else _candidates(tree):
-        if name.lower().endswith(".xml"):
-            table = xml_table(tree, index, name)
-        else:
-            table = read_annotations(tree, name, columns.image if named else None, index)
+        table = _read_named(tree, name, columns.image if named else None, index)
         if table is None:
             if named:
                 raise DataError(f"{name} is not a table or list of images. {LAYOUT}.")
@@ -271,30 +268,30 @@ def find_tables(
             tables.append(table)
     if named or any(table.header for table in tables):
         return tables
-    return _gathered(tree, columns, index, tables)
-
-
-def _gathered(
-    tree: FileTree, columns: Columns, index: PictureIndex, lists: list[AnnotationTable]
-) -> list[AnnotationTable]:
-    """Returns the table of labels that are in many files, or else lists without a header.
-
-    XML goes before such lists: PASCAL VOC has one for each class, of 1 and -1.
-    """
-    for read in _READERS:
-        table = None if lists and read is not xml_table else read(tree, index)
-        if table is None or not _names_a_picture(table, index):
-            continue
-        if _label(table, columns, ask=False) is not None:
+    for table in _gathered(tree, index, only_xml=bool(tables)):
+        if _names_a_picture(table, index) and _label(table, columns, ask=False) is not None:
             return [table]
-    return lists
+    return tables
 
 
-_READERS: tuple[Callable[[FileTree, PictureIndex], AnnotationTable | None], ...] = (
-    xml_table,
-    lambda tree, _: frame_table(tree),
-    lambda tree, _: beside_table(tree),
-)
+def _read_named(
+    tree: FileTree, name: str, image: str | None, index: PictureIndex
+) -> AnnotationTable | None:
+    if name.lower().endswith(".xml"):
+        return xml_table(tree, index, name)
+    return read_annotations(tree, name, image, index)
+
+
+def _gathered(tree: FileTree, index: PictureIndex, *, only_xml: bool) -> Iterator[AnnotationTable]:
+    """Yields tables of labels that are in many files.
+
+    XML goes before lists without a header: PASCAL VOC has one for each class, of 1 and -1.
+    """
+    if (table := xml_table(tree, index)) is not None:
+        yield table
+    for read in () if only_xml else (frame_table, beside_table):
+        if (table := read(tree)) is not None:
+            yield table
 
 
 def _read_quietly(tree: FileTree, name: str, index: PictureIndex) -> AnnotationTable | None:

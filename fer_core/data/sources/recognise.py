@@ -32,7 +32,6 @@ from fer_core.data.sources.subjects import naming_of
 from fer_core.data.sources.tables import AnnotationTable, Columns, is_table_name
 from fer_core.data.sources.tree import FileTree, file_tree, is_archive, open_tree
 from fer_core.data.sources.unread import unread_kind
-from fer_core.data.sources.xml_tables import is_annotation
 from fer_core.data.sources.yolo import find_labelled_pictures
 from fer_core.errors import DataError
 
@@ -194,32 +193,26 @@ def _recognise_file(tree: FileTree, name: str) -> Recognition:
         return Recognition("huggingface", "it is a parquet file")
     if name.lower().endswith(".npz"):
         return Recognition("arrays", "it is a .npz file")
+    if name.lower().endswith(".npy"):
+        raise DataError(
+            f"{name} is one array. Give the folder that holds images and labels; if it holds other "
+            "datasets too, with --format arrays."
+        )
     if find_affectnet_lists(tree):
         return Recognition("affectnet", f"{name} has the header of AffectNet's lists")
     if PurePosixPath(name).name == "list_patition_label.txt":
         return Recognition("rafdb", f"{name} is RAF-DB's list")
     if find_pixel_tables(FileTree(tree.shown, tree.title, tree.store, (name,), prefix=tree.prefix)):
         return Recognition("fer2013", f"{name} has a column of pixels")
-    if name.lower().endswith(".xml") and is_annotation(tree, name):
-        return Recognition("list", f"{name} is PASCAL VOC or CVAT for images")
-    _refuse_unread(name)
-    if is_table_name(name) and not _may_be_pixels(tree, name):
-        return Recognition("list", f"{name} is a table or list")
-    return Recognition("fer2013", f"{name} is a csv")
-
-
-def _refuse_unread(name: str) -> None:
-    """Raises a DataError for a file that is never a dataset by itself."""
-    if name.lower().endswith(".npy"):
-        raise DataError(
-            f"{name} is one array. Give the folder that holds images and labels; if it holds other "
-            "datasets too, with --format arrays."
-        )
     if is_image(name):
         raise DataError(f"{name} is a single picture. Give the folder of the pictures.")
-    if unread := unread_kind(name):
+    is_xml = name.lower().endswith(".xml")
+    if (unread := unread_kind(name)) and not is_xml:
         kind, remedy = unread
         raise DataError(f"{name} is not read: {kind} are not supported. {remedy}.")
+    if is_xml or (is_table_name(name) and not _may_be_pixels(tree, name)):
+        return Recognition("list", f"{name} is a table or list")
+    return Recognition("fer2013", f"{name} is a csv")
 
 
 def _parquet(tree: FileTree, content: Content) -> list[str]:

@@ -28,38 +28,25 @@ from fer_core.data.sources.tables import (
 from fer_core.data.sources.tree import FileTree, Store, open_tree
 
 _KINDS = (".cls", ".json", ".txt")
-_FIRST = 20
 
 
 @dataclass(frozen=True)
-class ShardStore:
-    """A folder and its shards, whose files are below the shard's name without `.tar`."""
+class _Shards:
+    """Files in several stores: the store of each, and its name there."""
 
-    folder: Store
-    shards: Mapping[str, FileTree]
+    places: Mapping[str, tuple[Store, str]]
 
     def size(self, name: str) -> int:
-        """Returns the size of a file in bytes."""
-        store, inner = self._at(name)
+        store, inner = self.places[name]
         return store.size(inner)
 
     def read(self, name: str) -> bytes:
-        """Returns the content of a file."""
-        store, inner = self._at(name)
+        store, inner = self.places[name]
         return store.read(inner)
 
     def open(self, name: str) -> IO[bytes]:
-        """Opens a file for reading."""
-        store, inner = self._at(name)
+        store, inner = self.places[name]
         return store.open(inner)
-
-    def _at(self, name: str) -> tuple[Store, str]:
-        end = name.find("/")
-        while end > 0:
-            if (shard := self.shards.get(name[:end])) is not None:
-                return shard.store, name[end + 1 :]
-            end = name.find("/", end + 1)
-        return self.folder, name
 
 
 def with_shards(tree: FileTree) -> FileTree:
@@ -72,20 +59,18 @@ def with_shards(tree: FileTree) -> FileTree:
     root = tree.root
     if root is None or not tars or not all(_is_shard(root / name) for name in tars):
         return tree
-    shards = {name[:-4]: open_tree(root / name) for name in tars}
-    loose = [name for name in tree.files if name not in tars]
-    inner = [f"{start}/{name}" for start, shard in shards.items() for name in shard.files]
-    skipped = [
-        replace(item, key=f"{start}/{item.key}")
-        for start, shard in shards.items()
-        for item in shard.skipped
-    ]
+    places = {name: (tree.store, name) for name in tree.files if name not in tars}
+    skipped = [*tree.skipped]
+    for tar in tars:
+        shard = open_tree(root / tar)
+        places |= {f"{tar[:-4]}/{name}": (shard.store, name) for name in shard.files}
+        skipped += [replace(item, key=f"{tar[:-4]}/{item.key}") for item in shard.skipped]
     return replace(
         tree,
-        store=ShardStore(tree.store, shards),
-        files=tuple(sorted([*loose, *inner])),
-        folders=tuple(sorted({posixpath.dirname(name) for name in inner} | {*tree.folders})),
-        skipped=(*tree.skipped, *skipped),
+        store=_Shards(places),
+        files=tuple(sorted(places)),
+        folders=tuple(sorted({posixpath.dirname(name) for name in places} - {""})),
+        skipped=tuple(skipped),
         root=None,
         archives=tuple(root / name for name in tree.files),
     )
@@ -94,52 +79,34 @@ def with_shards(tree: FileTree) -> FileTree:
 def _is_shard(path: Path) -> bool:
     """Whether the first files of a tar are pictures with labels of the same name."""
     with suppress(OSError, tarfile.TarError), tarfile.open(path, "r:") as archive:
-        names = [info.name for info in islice(archive, _FIRST) if info.isfile()]
-        return any(_beside(names))
+        return bool(_beside([info.name for info in islice(archive, 20)]))
     return False
 
 
 def _beside(names: Iterable[str]) -> dict[str, dict[str, str]]:
-    """Returns the files with labels by kind, by picture; those of equal keys are of no picture.
-
-    A key ends at the first dot of a name (`a.face.jpg`, `a.cls`), or else at the last one.
-    """
-    by_key: dict[tuple[str, str], list[str]] = {}
-    pictures = []
+    """Returns the files with labels by kind, by picture."""
+    beside: dict[str, dict[str, str]] = {}
+    pictures = {}
     for name in names:
-        kind = posixpath.splitext(name)[1].lower()
-        if kind in _KINDS:
-            for key in _keys(name):
-                by_key.setdefault((key, kind), []).append(name)
+        key, kind = posixpath.splitext(name)
+        if kind.lower() in _KINDS:
+            beside.setdefault(key, {})[kind.lower()] = name
         elif is_image(name):
-            pictures.append(name)
-    found: dict[str, dict[str, str]] = {}
-    for name in pictures if by_key else []:
-        for kind in _KINDS:
-            files = [by_key.get((key, kind), []) for key in _keys(name)]
-            if single := next((of[0] for of in files if len(of) == 1), None):
-                found.setdefault(name, {})[kind] = single
-    return found
-
-
-def _keys(name: str) -> Iterable[str]:
-    folder, file = posixpath.split(name)
-    last = posixpath.splitext(name)[0]
-    return dict.fromkeys((last, posixpath.join(folder, file.partition(".")[0])))
+            pictures[name] = key
+    return {name: beside[key] for name, key in pictures.items() if key in beside}
 
 
 def beside_table(tree: FileTree) -> AnnotationTable | None:
-    """Returns the pictures with labels in files of the same name; None if these hold no labels.
+    """Returns the pictures with files of the same name; None if these hold no labels.
 
-    `.cls` is the column `class`, the fields of `.json` are columns, and `.txt` is the label if
-    all of them are class names or numbers, and no captions.
+    `.txt` is the label if nothing else is and it holds names or numbers of classes, no captions.
     """
     rows: list[dict[str, str]] = []
     problems: dict[str, str] = {}
     captions: list[str] = []
-    kind = _KINDS[0]
+    kind = ""
     for picture, files in _beside(tree.files).items():
-        kind = next(iter(files))
+        kind = min(files)
         texts = {kind: tree.text(name).strip() for kind, name in files.items()}
         own = {"file": f"/{picture}"} | ({"class": texts[".cls"]} if ".cls" in texts else {})
         try:
@@ -147,11 +114,10 @@ def beside_table(tree: FileTree) -> AnnotationTable | None:
         except ValueError as error:
             record, problems[f"/{picture}"] = {}, f"{files['.json']} is damaged ({error})."
         for row in rows_of(record if isinstance(record, dict) else {}):
-            taken = {f"json_{name}" if name in own else name: cell for name, cell in row.items()}
-            rows.append(taken | own)
+            rows.append(row | own)
             captions.append(texts.get(".txt", ""))
     table = pd.DataFrame(rows, dtype="str").fillna("")
-    if rows and _are_classes(set(captions)) and not usual_columns(table.columns, LABEL_COLUMNS):
+    if not usual_columns(map(str, table), LABEL_COLUMNS) and _are_classes({*captions} - {""}):
         table["label"] = captions
     if len(table.columns) < 2:
         return None
@@ -160,7 +126,5 @@ def beside_table(tree: FileTree) -> AnnotationTable | None:
 
 
 def _are_classes(names: set[str]) -> bool:
-    """Whether texts are names or numbers of classes; an empty one is a missing label."""
-    names = names - {""}
     codes = bool(names) and all(code_of(name) is not None for name in names)
     return codes or (len(names) <= MOST_VALUES and any(map(emotion_of, names)))

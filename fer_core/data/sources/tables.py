@@ -60,7 +60,6 @@ _ID_WORDS = frozenset({"id", "no", "nr", "num", "number", "name", "code", "index
 _ANNOTATOR = re.compile(
     r"(?<![a-z])(annotator|rater|coder|judge|labell?er|worker|expert|evaluator)s?(?![a-z])"
 )
-"""A word in the name of a column that is one annotator's."""
 
 _FEWEST = 10  # recordings; in a table of less than 30 rows a third of them
 _MOST_BYTES = 2**30
@@ -445,13 +444,13 @@ def with_label_of_columns(rows: pd.DataFrame) -> pd.DataFrame:
     """Adds a column of labels to a table with a column for each class or for each annotator.
 
     Columns of classes hold 0 and 1, as Roboflow and pandas' `get_dummies` write them, or votes;
-    those of annotators the names of classes. A row with no class, or with several, has no label; of
+    those of annotators hold class names. A row with no class, or with several, has no label; of
     votes the class has more than half. Votes are kept in columns `votes_<class>`.
     """
     columns = [column for column in rows.columns if emotion_of(str(column))]
     if usual_columns(list(map(str, rows.columns)), LABEL_COLUMNS):
         return rows
-    if annotators := annotator_columns(rows):
+    if len(annotators := _annotators(rows)) > 1:
         return _with_counted_votes(rows, annotators)
     if len(columns) < 2:
         return rows
@@ -468,25 +467,21 @@ def with_label_of_columns(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def _majority(votes: pd.DataFrame) -> "pd.Series[str]":
-    """Returns the column with more than half of a row's votes; empty if there is none."""
     return votes.idxmax(axis=1).where(2 * votes.max(axis=1) > votes.sum(axis=1), "")
 
 
-def annotator_columns(rows: pd.DataFrame) -> list[str]:
-    """Returns the columns of annotators, such as `rater2`, if several hold names of classes."""
+def _annotators(rows: pd.DataFrame) -> list[str]:
+    """Returns the columns of annotators, such as `rater2`, that hold class names."""
     columns = [name for name in rows.columns if _ANNOTATOR.search(_apart(name))]
-    columns = [name for name in columns if _hold_emotions(rows[name])]
-    return columns if len(columns) > 1 else []
-
-
-def _hold_emotions(cells: "pd.Series[Any]") -> bool:
-    """Whether most cells that are not empty are emotions."""
-    known = [emotion_of(str(cell)) is not None for cell in cells if not is_unlabelled(cell)]
-    return 2 * sum(known) > len(known)
+    values = {name: rows[name].astype(str).unique() for name in columns}
+    return [
+        name
+        for name, cells in values.items()
+        if len(cells) <= MOST_VALUES and any(map(emotion_of, cells))
+    ]
 
 
 def _with_counted_votes(rows: pd.DataFrame, annotators: Sequence[str]) -> pd.DataFrame:
-    """Replaces the columns of annotators by the number of their votes for each class."""
     named = rows[annotators].map(
         lambda cell: "" if is_unlabelled(cell) else emotion_of(str(cell)) or str(cell).lower()
     )

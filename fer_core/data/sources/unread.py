@@ -21,8 +21,7 @@ _KINDS: tuple[tuple[str, tuple[str, ...], str], ...] = (
     ("archives", (*ARCHIVES, *UNREAD_ARCHIVES),
      "Unpack them into this folder, or give the path of a single zip or tar"),
     ("XML files", (".xml",),
-     "Export the labels as PASCAL VOC or CVAT for images, and give the folder that also holds the "
-     "pictures"),
+     "Export the labels as PASCAL VOC or CVAT for images, into the folder of the pictures"),
     ("annotation files", (".json", ".ndjson"),
      "Write the labels into a csv with the columns path and label, beside the pictures"),
 )  # fmt: skip

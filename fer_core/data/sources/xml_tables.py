@@ -2,7 +2,7 @@
 
 import math
 import xml.etree.ElementTree as ET
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import takewhile
 from pathlib import PurePosixPath
 
@@ -15,73 +15,52 @@ from fer_core.data.sources.tables import LABEL_COLUMNS, AnnotationTable, plain
 from fer_core.data.sources.tree import FileTree
 from fer_core.errors import DataError
 
-_MOST_BYTES = 2**28
 _CORNERS = ("xmin", "ymin", "xmax", "ymax")
-_OWN = ("file", "label", "subset", *_CORNERS)
-"""Columns that every table has; attributes of these names get a prefix."""
+_PROBLEM = "problem"
+_OWN = ("file", "label", "subset", _PROBLEM, *_CORNERS)  # no attributes
 
 _Row = dict[str, str]
+"""Label, box and attributes of a face, or only a problem."""
 
 
-def xml_table(tree: FileTree, index: PictureIndex, named: str | None = None) -> (
-    AnnotationTable | None
-):  # fmt: skip
-    """Returns the faces in the XML files of a tree, a row each; None if there are none.
-
-    A label that names no emotion, such as `face`, is not the class if an attribute holds classes.
-
-    Args:
-        tree: The dataset's files.
-        index: The dataset's images.
-        named: The only file to read; then errors name its problem.
+def xml_table(
+    tree: FileTree, index: PictureIndex, named: str | None = None
+) -> AnnotationTable | None:
+    """Returns the faces in all XML files, or in the named one; None if there are none.
 
     Raises:
         DataError: If the named file is damaged or has a document type.
     """
     names = [named] if named else [name for name in tree.files if name.lower().endswith(".xml")]
     rows: list[_Row] = []
-    damaged: dict[str, str] = {}  # by file
-    problems: dict[str, str] = {}  # by picture
+    problems: dict[str, str] = {}
+    notes: list[str] = []
     for name in names:
         try:
-            root = _root(tree.text(name, _MOST_BYTES), name)
+            root = _root(tree.text(name), name)
         except DataError as error:
             if named:
                 raise
-            damaged[name] = str(error)
+            notes.append(str(error))
             continue
-        rows += _voc(root, name, index, problems) or _cvat(root, name, index, problems)
+        for cell, subset, faces in _pictures(root, name, index):
+            wrong = [face.pop(_PROBLEM) for face in faces if _PROBLEM in face]
+            if wrong:
+                problems[cell], faces = wrong[0], []
+            facts = {"file": cell, "subset": subset or split_of_path(name) or ""}
+            rows += [{"label": "", **face, **facts} for face in faces or [{}]]
     if not rows:
         return None
-    for name, problem in damaged.items():
-        picture = _nearest(index, PurePosixPath(name).stem, name)
-        cell = f"/{picture}" if picture else name
-        rows.append({"file": cell})
-        problems[cell] = problem
-    folders = {name.rpartition("/")[0] for name in names if name not in damaged}
-    folder = folders.pop() if len(folders) == 1 else ""
-    table = _table(rows)
-    name = named or f"{folder}/*.xml".lstrip("/")
-    return AnnotationTable(name, table, "file", header=True, problems=problems)
-
-
-def is_annotation(tree: FileTree, name: str) -> bool:
-    """Whether an XML file is PASCAL VOC or CVAT for images.
-
-    Raises:
-        DataError: If it is damaged or has a document type.
-    """
-    root = _root(tree.text(name, _MOST_BYTES), name)
-    return _is_voc(root) or _is_cvat(root)
+    table = _with_class(pd.DataFrame(rows, dtype="str").fillna(""))
+    shown = named or "*.xml"
+    return AnnotationTable(shown, table, "file", True, problems=problems, notes=tuple(notes[:4]))
 
 
 def _root(text: str, name: str) -> ET.Element:
-    # A document type may define entities that expand without limit. The text is decoded, so no
-    # encoding hides it from this search.
+    # Entities may expand without limit. The text is decoded, so that no encoding hides them.
     if "<!DOCTYPE" in text:
         raise DataError(
-            f"{name} is not read: it has a document type, which may define entities. Remove "
-            "<!DOCTYPE ...> from it."
+            f"{name} is not read: its document type may define entities. Remove <!DOCTYPE ...>."
         )
     try:
         return ET.fromstring(text)  # noqa: S314 (there are no entities)
@@ -89,136 +68,93 @@ def _root(text: str, name: str) -> ET.Element:
         raise DataError(f"{name} is damaged ({error}). Export it again.") from error
 
 
-def _is_voc(root: ET.Element) -> bool:
-    return root.tag == "annotation" and root.find("filename") is not None
-
-
-def _is_cvat(root: ET.Element) -> bool:
-    return root.tag == "annotations" and root.find("image") is not None
-
-
-def _voc(
-    root: ET.Element, name: str, index: PictureIndex, problems: dict[str, str]
-) -> Sequence[_Row]:
-    """Returns the faces of a file of PASCAL VOC; its picture is called like it or as it says."""
-    if not _is_voc(root):
-        return []
-    file = root.findtext("filename", "").strip() or name
-    picture = _nearest(index, file, name)
-    namesake = _nearest(index, PurePosixPath(name).stem, name)
-    cell = f"/{picture or namesake}" if picture or namesake else file
-    if picture and namesake and picture != namesake:
-        cell = f"/{namesake}"
-        problems[cell] = f"{name} is called like it, but names {file}. Correct its filename."
-    try:
-        rows = [
-            _face(
-                one.findtext("name", ""),
-                [one.findtext(f"bndbox/{corner}") for corner in _CORNERS],
-                {child.tag: child.text or "" for child in one if child.tag != "name"}
-                | _attributes(one),
-            )
-            for one in root.findall("object")
-        ]
-    except DataError as error:
-        rows, problems[cell] = [], f"{name}: {error}"
-    subset = split_of_path(name) or ""
-    return [{**row, "file": cell, "subset": subset} for row in rows or [{}]]
-
-
-def _cvat(
-    root: ET.Element, name: str, index: PictureIndex, problems: dict[str, str]
-) -> Sequence[_Row]:
-    """Returns the faces of all images of a file of CVAT for images."""
-    rows: list[_Row] = []
-    for image in root.findall("image") if _is_cvat(root) else []:
-        file = image.get("name", "")
+def _pictures(
+    root: ET.Element, name: str, index: PictureIndex
+) -> Iterator[tuple[str, str | None, Sequence[_Row]]]:
+    """Yields path, split and faces of each picture of a file."""
+    if root.tag == "annotation" and (file := root.findtext("filename")):
+        faces = _voc_faces(root)
         picture = _nearest(index, file, name)
-        cell = f"/{picture}" if picture else file
-        subset = image.get("subset") or split_of_path(name) or ""
-        try:
-            faces = _cvat_faces(image)
-        except DataError as error:
-            faces, problems[cell] = [], str(error)
-        rows += [{**row, "file": cell, "subset": subset} for row in faces or [{}]]
-    return rows
+        namesake = _nearest(index, PurePosixPath(name).stem, name, least=name.count("/") - 1)
+        if picture and namesake and picture != namesake:
+            faces = [{_PROBLEM: f"{name} is called like it, but names {file}. Correct that."}]
+        found = namesake or picture
+        yield (f"/{found}" if found else file), None, faces
+    for image in root.findall("image") if root.tag == "annotations" else []:
+        file = image.get("name", "")
+        found = _nearest(index, file, name)
+        yield (f"/{found}" if found else file), image.get("subset"), _cvat_faces(image)
+
+
+def _voc_faces(root: ET.Element) -> Sequence[_Row]:
+    return [
+        _face(
+            one.findtext("name", ""),
+            [one.findtext(f"bndbox/{corner}") for corner in _CORNERS],
+            _attributes(one),
+        )
+        for one in root.findall("object")
+    ]
 
 
 def _cvat_faces(image: ET.Element) -> Sequence[_Row]:
-    """Returns the boxes of an image, or its tag with its only box if the boxes name no emotion.
-
-    Raises:
-        DataError: If a box is damaged, or it is unclear which tag or box is meant.
-    """
+    """Returns the boxes of an image, or its tag with its only box if the boxes name no emotion."""
     boxes, tags = image.findall("box"), image.findall("tag")
     emotions = [tag for tag in tags if emotion_of(tag.get("label", ""))]
     if boxes and (not emotions or any(emotion_of(box.get("label", "")) for box in boxes)):
         return [_face(box.get("label", ""), _sides(box), _attributes(box)) for box in boxes]
     tags = emotions or tags
-    if len(tags) > 1:
-        shown = ", ".join(tag.get("label", "") for tag in tags)
-        raise DataError(f"It has several tags: {shown}.")
-    if len(boxes) > 1:
-        raise DataError("It has several boxes, and its tag does not say which is meant.")
+    if len(tags) > 1 or len(boxes) > 1:
+        return [{_PROBLEM: "It has several boxes or tags, and it is unclear which one counts."}]
     sides = _sides(boxes[0]) if boxes else ()
-    more = {name: cell for one in (*boxes, *tags) for name, cell in _attributes(one).items()}
-    return [_face(tag.get("label", ""), sides, more) for tag in tags]
+    return [_face(tag.get("label", ""), sides, _attributes(image)) for tag in tags]
 
 
 def _sides(box: ET.Element) -> Sequence[str | None]:
     return [box.get(side) for side in ("xtl", "ytl", "xbr", "ybr")]
 
 
-def _face(label: str, corners: Sequence[str | None], more: Mapping[str, str]) -> _Row:
-    """Returns label, box and further values; raises a DataError if the box is damaged."""
-    row = {(f"attribute_{name}" if name in _OWN else name): more[name].strip() for name in more}
-    row["label"] = label.strip()
-    if not any(corners):
-        return row
-    try:
-        left, top, right, bottom = (float(corner or "nan") for corner in corners)
-    except ValueError:
-        left = right = top = bottom = math.nan
-    if not (math.isfinite(right - left + bottom - top) and left < right and top < bottom):
-        raise DataError(f"the box {', '.join(map(str, corners))} is damaged.")
-    return row | {name: str(corner) for name, corner in zip(_CORNERS, corners, strict=True)}
-
-
 def _attributes(parent: ET.Element) -> _Row:
     """Returns attributes, whose names and values CVAT writes in two ways."""
-    return {
+    found = {
         str(one.get("name") or one.findtext("name")): one.findtext("value") or one.text or ""
         for one in parent.iter("attribute")
     }
+    return {name: cell.strip() for name, cell in found.items() if name not in _OWN}
 
 
-def _nearest(index: PictureIndex, file: str, xml: str) -> str | None:
-    """Returns the picture of a name that shares most folders with an XML file."""
-    folder, _, _ = xml.rpartition("/")
-    split = split_of_path(xml)
+def _face(label: str, corners: Sequence[str | None], attributes: _Row) -> _Row:
+    row = {**attributes, "label": label.strip()}
+    if not any(corners):
+        return row
+    try:
+        box = [float(corner or "nan") for corner in corners]
+    except ValueError:
+        box = [math.nan] * 4
+    if not (all(map(math.isfinite, box)) and box[0] < box[2] and box[1] < box[3]):
+        return {_PROBLEM: f"Its box {', '.join(map(str, corners))} is damaged."}
+    return row | dict(zip(_CORNERS, map(str, box), strict=True))
+
+
+def _nearest(index: PictureIndex, file: str, xml: str, least: int = 0) -> str | None:
+    """Returns the picture of a name that shares most folders, and not too few, with its XML."""
+    folders = xml.split("/")[:-1]
     found: dict[str, int] = {}
-    for name in index.candidates(file, folder):
-        if None in (split, split_of_path(name)) or split == split_of_path(name):
-            pairs = zip(name.split("/")[:-1], folder.split("/"), strict=False)
+    for name in index.candidates(file.strip(), "/".join(folders)):
+        splits = {split_of_path(xml), split_of_path(name)} - {None}
+        if len(splits) < 2:
+            pairs = zip(name.split("/")[:-1], folders, strict=False)
             found[name] = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
-    nearest = [name for name, shared in found.items() if shared == max(found.values())]
+    most = max(least, *found.values(), 0)
+    nearest = [name for name, shared in found.items() if shared == most]
     return nearest[0] if len(nearest) == 1 else None
 
 
-def _table(rows: Iterable[_Row]) -> pd.DataFrame:
-    """Returns the rows with the columns that tell faces apart."""
-    table = pd.DataFrame([{"label": "", **row} for row in rows], dtype="str").fillna("")
-    differing = [name for name in table if name in _OWN or table[name].nunique() > 1]
-    table = table[differing]
+def _with_class(table: pd.DataFrame) -> pd.DataFrame:
+    """Returns the table; an attribute that holds classes replaces labels such as `face`."""
     others = [str(name) for name in table if name not in _OWN]
-    if not any(map(emotion_of, table["label"])) and any(_holds_classes(table, n) for n in others):
-        constant = table["label"].nunique() == 1
-        return (
-            table.drop(columns="label") if constant else table.rename(columns={"label": "object"})
-        )
+    emotions = {name: set(map(emotion_of, table[name])) - {None} for name in ("label", *others)}
+    classes = [name for name in others if plain(name) in LABEL_COLUMNS or len(emotions[name]) > 1]
+    if classes and not emotions["label"]:
+        return table.drop(columns="label")
     return table
-
-
-def _holds_classes(table: pd.DataFrame, name: str) -> bool:
-    emotions = {emotion_of(cell) for cell in table[name].unique()} - {None}
-    return plain(name) in LABEL_COLUMNS or len(emotions) > 1

@@ -244,37 +244,19 @@ def test_a_column_that_is_used_otherwise_is_no_recording(tmp_path):
     assert [item.group for item in AnnotatedSource(open_tree(tmp_path))] == [None] * 3
 
 
-@pytest.mark.parametrize("names", [("annotator_1", "annotator_2", "annotator_3"),
-                                   ("rater A", "RaterB", "emotion_rater3")])  # fmt: skip
-def test_columns_of_annotators_are_votes(tmp_path, names):
-    pictures(tmp_path, ["a.png", "b.png", "c.png", "d.png", "e.png"])
-    rows = ["a.png,Joy,happy,sad", "b.png,sad,happy,", "c.png,,bored,BORED", "d.png,,,"]
-    rows += ["e.png,fear,anger,sad"]
-    table(tmp_path, [f"file,{','.join(names)}", *rows])
+def test_columns_of_annotators_are_votes(tmp_path):
+    pictures(tmp_path, ["a.png", "b.png", "c.png", "d.png"])
+    rows = ["a.png,Joy,happy,sad,7", "b.png,sad,happy,,9", "c.png,,bored,BORED,9", "d.png,,,,8"]
+    table(tmp_path, ["file,rater A,RaterB,emotion_rater3,rater_score", *rows])
     items = {item.key: item for item in AnnotatedSource(open_tree(tmp_path))}
-    read = {
-        key: (s.label, s.excluded, {name: count for name, count in s.votes.items() if count})
-        for key, s in items.items()
-        if isinstance(s, Sample)
+    assert items.pop("d.png") == Skipped("d.png", "It has no label.")
+    assert {key: (s.label, s.excluded, dict(s.votes)) for key, s in items.items()} == {
+        "a.png": ("happy", "", {"bored": 0, "happy": 2, "sad": 1}),
+        "b.png": (None, "annotators disagree", {"bored": 0, "happy": 1, "sad": 1}),
+        "c.png": ("bored", "", {"bored": 2, "happy": 0, "sad": 0}),
     }
-    tie = (None, "annotators disagree")
-    assert read == {
-        "a.png": ("happy", "", {"happy": 2, "sad": 1}),
-        "b.png": (*tie, {"happy": 1, "sad": 1}),
-        "c.png": ("bored", "", {"bored": 2}),
-        "e.png": (*tie, {"fear": 1, "angry": 1, "sad": 1}),
-    }
-    assert items["d.png"] == Skipped("d.png", "It has no label.")
-    assert "more than half of the votes" in notes(tmp_path)
-
-
-def test_columns_beside_a_label_and_other_columns_are_no_votes(tmp_path):
-    pictures(tmp_path, ["a.png", "b.png"])
-    rows = ["a.png,sad,7,u1,sad", "b.png,happy,9,u2,sad"]
-    table(tmp_path, ["file,expert,expert_score,worker_id,label", *rows])
-    assert read(tmp_path) == {"a.png": ("sad", None), "b.png": ("sad", None)}
-    table(
-        tmp_path, ["file,expert,expert_score,worker_id", *(row.rpartition(",")[0] for row in rows)]
-    )
-    assert read(tmp_path) == {"a.png": ("sad", None), "b.png": ("happy", None)}
-    assert "votes" not in notes(tmp_path)
+    rows = ["a.png,sad,sad,fear", "b.png,sad,,sad"]
+    for header in ("annotator1,annotator2,label", "note,score,expert"):  # of one annotator
+        table(tmp_path, [f"file,{header}", *rows])
+        assert read(tmp_path) == {"a.png": ("fear", None), "b.png": ("sad", None)}
+        assert "votes" not in notes(tmp_path)
