@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from benchmarks.result import Result
 from fer_core.abilities import abilities_of
 from fer_core.arrays import read_arrays, write_arrays
-from fer_core.artifacts import VOTE_PREFIX, ArtifactStore, BenchmarkDir, write_table
+from fer_core.artifacts import VOTE_PREFIX, ArtifactStore, BenchmarkDir
 from fer_core.data.corruptions import CORRUPTIONS, corrupt
 from fer_core.data.framing_shifts import FRAMING_SHIFTS, shift_framing
 from fer_core.data.prepared import PreparedDataset
@@ -34,6 +34,7 @@ from fer_core.evaluation.predictions import Predictions, SplitPredictions
 from fer_core.evaluation.shift_reference import ShiftReference
 from fer_core.project import artifacts_root, data_root
 from fer_core.records import BenchmarkInfo
+from fer_core.tables import write_table
 
 BENCHMARK = "ferplus"
 OTHER = "synthetic"
@@ -70,8 +71,8 @@ def shifts(dataset: PreparedDataset, rows: NDArray[np.int64]) -> Iterator[Shift]
 
 def drawn(benchmark: BenchmarkDir, info: BenchmarkInfo) -> Shift | None:
     """Returns the test images of the drawn faces in the benchmark's format; None without them."""
-    from fer_core.artifacts import read_table
     from fer_core.data.imaging import SampleFormat
+    from fer_core.tables import read_table
 
     if not benchmark.pictures_path.is_file():
         return None

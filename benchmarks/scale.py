@@ -13,11 +13,12 @@ from benchmarks.result import Result
 from benchmarks.users import Server, served
 from benchmarks.visitor import Visitor
 from dashboard.pages import in_section
-from fer_core.artifacts import ArtifactStore, BenchmarkDir, write_table
+from fer_core.artifacts import ArtifactStore, BenchmarkDir
 from fer_core.evaluation.predictions import Predictions, SplitPredictions
 from fer_core.evaluation.report import Protocol, build_report
 from fer_core.labels import SEVEN_EMOTIONS
 from fer_core.records import BenchmarkInfo, RunInfo
+from fer_core.tables import write_table
 
 VALIDATION_SHARE = 0.1
 RERUN_S, MEMORY_GIB = 0.15, 3.0

@@ -20,6 +20,7 @@ LEVELS = {
     "fer_core.provenance": 0,
     "fer_core.luma": 0,
     "fer_core.arrays": 0.5,
+    "fer_core.tables": 0.5,
     "fer_core.result_cache": 0.5,
     "fer_core.labels": 1,
     "fer_core.config": 1,

@@ -12,7 +12,6 @@ import streamlit as st
 from dashboard.cache import benchmarks, results
 from dashboard.cache.benchmarks import Benchmark, Run
 from dashboard.cache.stamps import HashFuncs, digested, file_stamps
-from fer_core.artifacts import read_table
 from fer_core.data import review
 from fer_core.data.card import DatasetCard
 from fer_core.data.outliers import outliers
@@ -27,6 +26,7 @@ from fer_core.evaluation.label_issues import (
     find_label_issues,
 )
 from fer_core.evaluation.predictions import Predictions
+from fer_core.tables import read_table
 
 _samples_stamp = file_stamps("samples_path")
 _predictions_stamp = file_stamps("predictions_path")

@@ -19,11 +19,11 @@ from PIL import Image
 from dashboard.cache.benchmarks import Benchmark, Run
 from dashboard.cache.inference import BY_CONTENT, WITH_EVIDENCE, abilities, predictor
 from dashboard.cache.stamps import HashFuncs, file_stamps
-from fer_core.artifacts import read_table
 from fer_core.config import ModelConfig
 from fer_core.errors import ArtifactError, FerscopeError
 from fer_core.explain import defaults, regions, tables
 from fer_core.explain.evidence import MapEvidence, RunEvidence
+from fer_core.tables import read_table
 
 if TYPE_CHECKING:  # torch stays out of the pages that need no model
     from torch import Tensor

@@ -19,7 +19,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from PIL import Image
 
-from fer_core.artifacts import BenchmarkDir, read_table, write_table
+from fer_core.artifacts import BenchmarkDir
 from fer_core.data import quality
 from fer_core.data.atomic_dir import ATTACHED, atomic_dir
 from fer_core.data.faces import whole_picture
@@ -30,6 +30,7 @@ from fer_core.data.sources.pixels import PixelFile, find_pixel_tables, pixel_pic
 from fer_core.data.sources.tree import FileTree, file_tree, is_archive, open_tree
 from fer_core.errors import ArtifactError, DataError, ImageError
 from fer_core.records import BenchmarkInfo
+from fer_core.tables import read_table, write_table
 
 HASH_BITS = 8
 """Largest Hamming distance of perceptual hashes of a re-encoded copy."""

@@ -11,15 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from fer_core.artifacts import (
-    CARD,
-    CARD_TEXT,
-    COPIES,
-    PICTURES,
-    BenchmarkDir,
-    read_table,
-    write_table,
-)
+from fer_core.artifacts import CARD, CARD_TEXT, COPIES, PICTURES, BenchmarkDir
 from fer_core.data import embedding, quality, splits
 from fer_core.data.aggregates import axis_faces, batch_faces, mean_faces
 from fer_core.data.assignment import (
@@ -55,6 +47,7 @@ from fer_core.errors import ArtifactError, DataError, DetectorError
 from fer_core.files import atomic_path
 from fer_core.labels import LabelSet
 from fer_core.records import BenchmarkInfo, Corrections, Framing, SourceInfo
+from fer_core.tables import read_table, write_table
 
 FEW_IMAGES = 20
 """Minimum number of images of a class in a split; with fewer the interval of its recall is wider

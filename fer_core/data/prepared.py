@@ -7,13 +7,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from fer_core.artifacts import TRANSFERS, VOTE_PREFIX, BenchmarkDir, read_table
+from fer_core.artifacts import TRANSFERS, VOTE_PREFIX, BenchmarkDir
 from fer_core.data.imaging import SampleFormat
 from fer_core.data.leaks import leaking_groups
 from fer_core.data.sources.base import NO_MAJORITY
 from fer_core.errors import ArtifactError, DataError
 from fer_core.labels import LabelSet
 from fer_core.records import BenchmarkInfo
+from fer_core.tables import read_table
 
 _IMAGES = "images.npy"
 

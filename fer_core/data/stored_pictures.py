@@ -9,12 +9,13 @@ import pandas as pd
 from numpy.typing import NDArray
 from PIL import Image
 
-from fer_core.artifacts import BenchmarkDir, read_table
+from fer_core.artifacts import BenchmarkDir
 from fer_core.data.attach import read_attached
 from fer_core.data.prepared import PreparedDataset, is_prepared
 from fer_core.data.storage import decode
 from fer_core.errors import ArtifactError, FerscopeError
 from fer_core.records import BenchmarkInfo
+from fer_core.tables import read_table
 
 
 @dataclass(frozen=True)

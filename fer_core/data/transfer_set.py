@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from fer_core.artifacts import BenchmarkDir, write_table
+from fer_core.artifacts import BenchmarkDir
 from fer_core.data import embedding, quality
 from fer_core.data.aggregates import axis_faces, mean_faces
 from fer_core.data.assignment import find_duplicates
@@ -22,6 +22,7 @@ from fer_core.data.transfer_faces import FoundFaces
 from fer_core.data.transfer_source import PictureSet
 from fer_core.errors import ArtifactError, DataError
 from fer_core.records import BenchmarkInfo, SourceInfo, TransferOrigin
+from fer_core.tables import write_table
 
 PROTOCOL = (
     "Transferred from {origin}: its finished runs predict these pictures, and nothing is trained "

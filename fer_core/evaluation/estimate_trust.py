@@ -16,11 +16,11 @@ import numpy as np
 import pandas as pd
 from scipy.special import ndtri
 
-from fer_core.artifacts import read_table
 from fer_core.errors import ArtifactError
 from fer_core.evaluation.accuracy_estimates import Estimator
 from fer_core.evaluation.intervals import CONFIDENCE_LEVEL
 from fer_core.evaluation.shift import ErrorOfEstimates, RunShift
+from fer_core.tables import read_table
 
 LARGEST_ERROR = 0.05
 """An estimate is shown if the 95% interval of its error lies within this, for all runs at once."""

@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from fer_core.artifacts import read_table
 from fer_core.errors import ArtifactError
 from fer_core.evaluation.predictions import SplitPredictions
 from fer_core.evaluation.robustness import measurement, same_images
+from fer_core.tables import read_table
 
 SCHEMA_VERSION = 1
 UNCHANGED, MARGIN = "none", "margin"

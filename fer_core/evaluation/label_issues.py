@@ -15,10 +15,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from fer_core.artifacts import VOTE_PREFIX, read_table, write_table
+from fer_core.artifacts import VOTE_PREFIX
 from fer_core.errors import ArtifactError
 from fer_core.evaluation.predictions import Predictions, SplitPredictions
 from fer_core.labels import LabelSet
+from fer_core.tables import read_table, write_table
 
 SPLITS = ("validation", "test")
 """Splits on which no model is trained."""

@@ -16,10 +16,10 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from fer_core.artifacts import read_batches, read_columns, read_schema, stored_digest
 from fer_core.errors import ArtifactError
 from fer_core.evaluation.metrics import Stored
 from fer_core.labels import LabelSet
+from fer_core.tables import read_batches, read_columns, read_schema, stored_digest
 
 PREFIX = "p_"
 SUM_TOLERANCE = 1e-3

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from fer_core.artifacts import RunDir, write_table
+from fer_core.artifacts import RunDir
 from fer_core.errors import ArtifactError
 from fer_core.evaluation.columns import best_column
 from fer_core.evaluation.metrics import Stored
@@ -21,6 +21,7 @@ from fer_core.evaluation.prediction_file import (
     read_prediction_file,
 )
 from fer_core.labels import LabelSet
+from fer_core.tables import write_table
 
 EVALUATED = ("validation", "test")
 """Splits for which every run has predictions."""

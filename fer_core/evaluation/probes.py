@@ -15,11 +15,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from fer_core.artifacts import read_table, write_table
 from fer_core.errors import ArtifactError
 from fer_core.evaluation.predictions import PREFIX
 from fer_core.labels import LabelSet
 from fer_core.synthetic.probe_design import ProbeFace, ProbeKind
+from fer_core.tables import read_table, write_table
 
 SCHEMA_VERSION = 1
 _SCALE = 1000

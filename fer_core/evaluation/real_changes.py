@@ -14,9 +14,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from fer_core.artifacts import read_table
 from fer_core.errors import ArtifactError
 from fer_core.labels import LabelSet
+from fer_core.tables import read_table
 
 SCHEMA_VERSION = 1
 SHIFT = "shift_"

@@ -9,9 +9,10 @@ import pandas as pd
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, model_validator
 
-from fer_core.artifacts import RunDir, read_table
+from fer_core.artifacts import RunDir
 from fer_core.evaluation.report import Estimate
 from fer_core.records import Record
+from fer_core.tables import read_table
 
 RESAMPLES = 500
 

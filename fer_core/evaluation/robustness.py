@@ -15,10 +15,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from fer_core.artifacts import read_table
 from fer_core.errors import ArtifactError
 from fer_core.evaluation import metrics
 from fer_core.evaluation.predictions import SplitPredictions
+from fer_core.tables import read_table
 
 CLEAN = "clean"
 ALIASES = {"strength": "severity"}

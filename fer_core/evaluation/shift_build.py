@@ -8,7 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.stats import kendalltau
 
-from fer_core.artifacts import BenchmarkDir, read_table
+from fer_core.artifacts import BenchmarkDir
 from fer_core.errors import ArtifactError
 from fer_core.evaluation import metrics
 from fer_core.evaluation.accuracy_estimates import (
@@ -58,6 +58,7 @@ from fer_core.evaluation.shift import (
 from fer_core.evaluation.shift_causes import FramingCheck, Signs, explain
 from fer_core.evaluation.shift_reference import MEASURES, ShiftReference
 from fer_core.records import RunInfo
+from fer_core.tables import read_table
 
 MEASUREMENT_COLUMNS = ("id", "distance", *MEASURES, "reframed")
 FEWEST_WITHIN = 30

@@ -14,7 +14,7 @@ from enum import StrEnum
 from functools import lru_cache
 from pathlib import Path
 
-from fer_core.artifacts import RunDir, read_table
+from fer_core.artifacts import RunDir
 from fer_core.errors import ArtifactError
 from fer_core.explain.tables import (
     BASELINES,
@@ -25,6 +25,7 @@ from fer_core.explain.tables import (
     differences,
     protocol_of,
 )
+from fer_core.tables import read_table
 
 PASSES = {
     "fast_gradients": 3,

@@ -2,9 +2,10 @@
 
 import pandas as pd
 
-from fer_core.artifacts import ArtifactStore, write_table
+from fer_core.artifacts import ArtifactStore
 from fer_core.evaluation.label_issues import TrainLabelIssues
 from fer_core.records import Corrections, LedgerEntry
+from fer_core.tables import write_table
 from tests.support.pages import contents, texts
 
 

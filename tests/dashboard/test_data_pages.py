@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from fer_core.artifacts import ArtifactStore, RunDir, write_table
+from fer_core.artifacts import ArtifactStore, RunDir
 from fer_core.data.card import DatasetCard
 from fer_core.data.outliers import outliers
 from fer_core.data.plan import PrepareOptions
@@ -18,6 +18,7 @@ from fer_core.data.selection import SelectedSource
 from fer_core.data.sources.base import Sample
 from fer_core.evaluation.predictions import Predictions
 from fer_core.labels import LabelSet
+from fer_core.tables import write_table
 from tests.support.builders import SIDE, Toy, ToySource, toy_run
 from tests.support.helpers import ListSource
 from tests.support.pages import galleries, texts

@@ -6,12 +6,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fer_core.artifacts import write_table
 from fer_core.explain.defaults import made_of
 from fer_core.explain.features import RankBy
 from fer_core.explain.methods import METHODS
 from fer_core.explain.regions import PARTS
 from fer_core.explain.tables import CELLS, MeasurementProtocol
+from fer_core.tables import write_table
 from tests.support.pages import galleries, texts
 
 RUN, OTHER = "efficientnet_lite0-cpu-s0", "resnet34-cpu-s0"
@@ -96,7 +96,7 @@ def test_a_model_without_a_faithful_method_is_named(open_page, explained):
 
 
 def test_without_baselines_no_method_is_called_faithful(open_page, explained):
-    from fer_core.artifacts import read_table
+    from fer_core.tables import read_table
 
     path = explained / "toy" / "runs" / RUN / "faithfulness.parquet"
     table = read_table(path)

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from fer_core.artifacts import write_table
+from fer_core.tables import write_table
 from tests.support.framing import framing_table
 from tests.support.pages import texts
 

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from dashboard.pages import PAGES
-from fer_core.artifacts import ArtifactStore, write_table
+from fer_core.artifacts import ArtifactStore
 from fer_core.data.prepared import PreparedDataset
 from fer_core.engine.onnx_network import OnnxInput
 from fer_core.evaluation.leaderboard import read_results
@@ -17,6 +17,7 @@ from fer_core.figures.html_report import render_report
 from fer_core.models.published import InputOptions
 from fer_core.models.repository import Repository
 from fer_core.models.repository_models import read_repository
+from fer_core.tables import write_table
 from tests.support import stand_ins
 from tests.support.builders import toy_benchmark
 from tests.support.pages import texts

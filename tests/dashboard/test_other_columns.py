@@ -4,10 +4,11 @@ import dataclasses
 
 import numpy as np
 
-from fer_core.artifacts import ArtifactStore, write_table
+from fer_core.artifacts import ArtifactStore
 from fer_core.data.plan import PrepareOptions
 from fer_core.data.prepare import prepare_sources, publish_facts
 from fer_core.data.selection import SelectedSource
+from fer_core.tables import write_table
 from tests.support.builders import SIDE, ToySource, toy_benchmark, toy_run
 from tests.support.helpers import ListSource
 from tests.support.pages import texts

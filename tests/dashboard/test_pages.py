@@ -15,9 +15,10 @@ import streamlit as st
 from dashboard import pages
 from dashboard.components import sample_list
 from dashboard.sections import leaderboard
-from fer_core.artifacts import ArtifactStore, write_table
+from fer_core.artifacts import ArtifactStore
 from fer_core.evaluation.efficiency import Efficiency, Latency
 from fer_core.records import shown_titles
+from fer_core.tables import write_table
 from tests.support.builders import toy_benchmark
 from tests.support.framing import framing_table
 from tests.support.pages import HOME, contents, galleries, problems, raw_columns, texts

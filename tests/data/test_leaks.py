@@ -5,10 +5,11 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from fer_core.artifacts import ArtifactStore, BenchmarkDir, read_table
+from fer_core.artifacts import ArtifactStore, BenchmarkDir
 from fer_core.data import leaks, review
 from fer_core.data.card import DatasetCard
 from fer_core.data.transformed_copies.table import COLUMNS, COPY, SAME_SCENE
+from fer_core.tables import read_table
 
 SHIPPED = Path(__file__).resolve().parents[2] / "artifacts"
 

@@ -3,11 +3,12 @@
 import pandas as pd
 import pytest
 
-from fer_core.artifacts import ArtifactStore, write_table
+from fer_core.artifacts import ArtifactStore
 from fer_core.errors import ArtifactError
 from fer_core.evaluation.corrected_labels import compare_labels, find_base, find_corrected
 from fer_core.figures.tables import label_comparison_table
 from fer_core.records import Corrections
+from fer_core.tables import write_table
 
 
 @pytest.fixture

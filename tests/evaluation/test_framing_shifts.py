@@ -3,7 +3,6 @@
 import pandas as pd
 import pytest
 
-from fer_core.artifacts import write_table
 from fer_core.errors import ArtifactError
 from fer_core.evaluation.framing_shifts import (
     COLUMNS,
@@ -13,6 +12,7 @@ from fer_core.evaluation.framing_shifts import (
 )
 from fer_core.evaluation.leaderboard_columns import framing_values
 from fer_core.evaluation.scope import LEAK_FREE, TEST, VALIDATION, Scope
+from fer_core.tables import write_table
 from tests.support.constructed import make_scores
 from tests.support.framing import framing_table
 

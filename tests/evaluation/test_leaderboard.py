@@ -4,11 +4,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fer_core.artifacts import write_table
 from fer_core.evaluation.human_votes import Votes
 from fer_core.evaluation.leaderboard import read_results
 from fer_core.evaluation.leaderboard_columns import COLUMNS, prediction_metrics
 from fer_core.evaluation.scope import LEAK_FREE, SECOND_LABEL, SampleSet, Scope
+from fer_core.tables import write_table
 from tests.support.candidates import write_efficiency
 from tests.support.constructed import random_scores, robustness_table
 from tests.support.framing import framing_table

@@ -4,11 +4,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fer_core.artifacts import write_table
 from fer_core.errors import ArtifactError
 from fer_core.evaluation.probes import ProbePredictions, probe_stamp, read_probes
 from fer_core.labels import SEVEN_EMOTIONS, LabelSet
 from fer_core.synthetic.probe_design import ProbeKind, attribute_faces, curve_faces
+from fer_core.tables import write_table
 from tests.support.probes import all_faces
 
 

@@ -4,7 +4,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fer_core.artifacts import write_table
 from fer_core.errors import ArtifactError
 from fer_core.evaluation.real_changes import (
     change_row,
@@ -12,6 +11,7 @@ from fer_core.evaluation.real_changes import (
     read_real_changes,
 )
 from fer_core.labels import LabelSet
+from fer_core.tables import write_table
 
 LABELS = LabelSet(("angry", "happy"))
 

@@ -4,7 +4,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fer_core.artifacts import write_table
 from fer_core.errors import ArtifactError
 from fer_core.evaluation.robustness import (
     mean_accuracies,
@@ -13,6 +12,7 @@ from fer_core.evaluation.robustness import (
     same_images,
     summarise,
 )
+from fer_core.tables import write_table
 from tests.support.constructed import make_scores, robustness_table
 
 

@@ -8,7 +8,6 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from fer_core.artifacts import write_table
 from fer_core.evaluation import shift_build
 from fer_core.evaluation.accuracy_estimates import Estimator
 from fer_core.evaluation.calibration import fit_temperature, scale_predictions
@@ -25,6 +24,7 @@ from fer_core.evaluation.shift_build import (
 )
 from fer_core.figures.transfers import class_shares
 from fer_core.labels import LabelSet
+from fer_core.tables import write_table
 from tests.support.builders import toy_benchmark
 from tests.support.constructed import make_scores
 from tests.support.run_infos import run_info

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fer_core.artifacts import ArtifactStore, write_table
+from fer_core.artifacts import ArtifactStore
 from fer_core.data.prepared import PreparedDataset, prepared_folder
 from fer_core.errors import ArtifactError
 from fer_core.evaluation.leaderboard import read_results
@@ -15,6 +15,7 @@ from fer_core.evaluation.predictions import Predictions, read_predictions
 from fer_core.evaluation.report import Report
 from fer_core.figures.html_report import render_report
 from fer_core.labels import SEVEN_EMOTIONS
+from fer_core.tables import write_table
 from tests.support.builders import toy_benchmark
 from tests.support.transfers import relabelled, toy_transfer
 

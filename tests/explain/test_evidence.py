@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fer_core.artifacts import RunDir, write_table
+from fer_core.artifacts import RunDir
 from fer_core.explain.defaults import made_of, members_methods, run_evidence
 from fer_core.explain.evidence import (
     IGNORES_MODEL,
@@ -18,6 +18,7 @@ from fer_core.explain.evidence import (
 )
 from fer_core.explain.methods import METHODS
 from fer_core.explain.tables import BASELINES, MEMBERS, MeasurementProtocol
+from fer_core.tables import write_table
 
 MADE = "net now"
 PROTOCOL = MeasurementProtocol(MADE, "split", 20, "hash", 0, 0)

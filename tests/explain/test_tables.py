@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from fer_core.artifacts import ArtifactStore, read_table, write_table
+from fer_core.artifacts import ArtifactStore
 from fer_core.errors import ArtifactError
 from fer_core.explain import methods
 from fer_core.explain.regions import PARTS
@@ -23,6 +23,7 @@ from fer_core.explain.tables import (
     rank_methods,
 )
 from fer_core.project import ROOT
+from fer_core.tables import read_table, write_table
 
 FACES = [f"f{number}" for number in range(30)]
 PROTOCOL = MeasurementProtocol("run now", "split", 30, "hash", 0, 0)

@@ -6,12 +6,12 @@ import shutil
 import pandas as pd
 import pytest
 
-from fer_core.artifacts import write_table
 from fer_core.evaluation.efficiency import Efficiency, Latency
 from fer_core.evaluation.leaderboard import read_results
 from fer_core.evaluation.verdict import read_verdict
 from fer_core.figures import html_report
 from fer_core.figures.html_report import render_report, write_report
+from fer_core.tables import write_table
 from tests.support.constructed import robustness_table
 
 

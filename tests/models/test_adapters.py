@@ -7,7 +7,6 @@ import pytest
 import torch
 from accelerate import Accelerator
 
-from fer_core.artifacts import write_table
 from fer_core.config import LoraConfig, ModelConfig, load_recipe
 from fer_core.engine.networks import load_network
 from fer_core.engine.onnx_graph import graph_copy
@@ -20,6 +19,7 @@ from fer_core.models.adapters import adapter_part, add_adapter, base_hash
 from fer_core.models.checkpoint import half_precision, load_tensors
 from fer_core.models.weights import initialise
 from fer_core.records import ELSEWHERE
+from fer_core.tables import write_table
 from tests.support.builders import toy_benchmark, toy_recipe
 from training.jobs.base_runs import has_other_base, require_unseen_images, unknown_training
 from training.jobs.publish import publish_run

@@ -11,7 +11,7 @@ import pandas as pd
 import torch
 from PIL import Image, ImageDraw
 
-from fer_core.artifacts import ArtifactStore, BenchmarkDir, RunDir, write_table
+from fer_core.artifacts import ArtifactStore, BenchmarkDir, RunDir
 from fer_core.config import EnsembleRecipe, Recipe
 from fer_core.data.imaging import SampleFormat
 from fer_core.data.prepare import prepare, publish_facts
@@ -23,6 +23,7 @@ from fer_core.labels import SEVEN_EMOTIONS
 from fer_core.models import build_model, spec_of
 from fer_core.models.checkpoint import save_tensors
 from fer_core.records import RunInfo
+from fer_core.tables import write_table
 from training.jobs.ensembles import build_ensemble
 from training.jobs.evaluate import write_run
 

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from fer_core.artifacts import BenchmarkDir, write_table
+from fer_core.artifacts import BenchmarkDir
 from fer_core.data.prepared import prepared_folder
 from fer_core.data.splits import split_hash
 from fer_core.evaluation.transfers import (
@@ -17,6 +17,7 @@ from fer_core.evaluation.transfers import (
     write_transferred_run,
 )
 from fer_core.records import BenchmarkInfo, TransferOrigin
+from fer_core.tables import write_table
 from tests.support.builders import Toy
 from training.jobs.transfer import TransferOptions, transfer
 from training.jobs.transfer_progress import TransferProgressFile

@@ -8,11 +8,12 @@ from dataclasses import asdict
 
 import pandas as pd
 
-from fer_core.artifacts import RunDir, write_table
+from fer_core.artifacts import RunDir
 from fer_core.config import Recipe
 from fer_core.engine.callbacks import Callback, EpochRecord, StepMetrics
 from fer_core.errors import ArtifactError
 from fer_core.records import TrainingState
+from fer_core.tables import write_table
 
 POINTS = 20
 """Points per epoch in the trace."""

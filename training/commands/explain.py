@@ -147,9 +147,9 @@ def _explain(
         False if the methods were evaluated before.
     """
     from fer_core.abilities import abilities_of
-    from fer_core.artifacts import read_table
     from fer_core.explain.defaults import default_of, run_evidence
     from fer_core.explain.tables import faithful_methods, rank_methods
+    from fer_core.tables import read_table
     from training.jobs.explain import explain_run, suitable_methods
     from training.terminal.progress import console, show_progress
     from training.terminal.reports import print_ranking

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from fer_core import provenance
-from fer_core.artifacts import BenchmarkDir, RunDir, write_table
+from fer_core.artifacts import BenchmarkDir, RunDir
 from fer_core.config import Recipe, parse_recipe
 from fer_core.data.prepared import PreparedDataset
 from fer_core.data.targets import RegressionTargets, read_targets
@@ -27,6 +27,7 @@ from fer_core.evaluation.report import Protocol, Report, build_report
 from fer_core.project import ROOT
 from fer_core.records import LedgerEntry, RunInfo
 from fer_core.run_commit import atomic_replace, recover, replaced_run
+from fer_core.tables import write_table
 from training.jobs.accelerator import make_accelerator
 
 

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from fer_core.artifacts import RunDir, read_table, write_table
+from fer_core.artifacts import RunDir
 from fer_core.data.prepared import PreparedDataset
 from fer_core.data.progress import Progress
 from fer_core.errors import ArtifactError
@@ -29,6 +29,7 @@ from fer_core.explain.tables import BASELINES, MEMBERS, MeasurementProtocol, has
 from fer_core.labels import Emotion
 from fer_core.predictor import BorrowedModel, Predictor
 from fer_core.records import RunInfo
+from fer_core.tables import read_table, write_table
 from training.jobs.evaluate import require_split
 
 _BATCH = 8

@@ -7,7 +7,7 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
-from fer_core.artifacts import RunDir, write_table
+from fer_core.artifacts import RunDir
 from fer_core.data.framing_shifts import FRAMING_SHIFTS, PADDING, FramingShift, shift_framing
 from fer_core.data.prepared import PreparedDataset
 from fer_core.data.progress import Progress
@@ -16,6 +16,7 @@ from fer_core.evaluation.framing_shifts import framing_row, read_framing
 from fer_core.evaluation.predictions import EVALUATED
 from fer_core.evaluation.robustness import samples_hash
 from fer_core.records import RunInfo
+from fer_core.tables import write_table
 from training.jobs.measure import (
     SampledPictures,
     average_members,

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from fer_core.abilities import abilities_of
-from fer_core.artifacts import BenchmarkDir, RunDir, write_table
+from fer_core.artifacts import BenchmarkDir, RunDir
 from fer_core.data.imaging import SampleFormat
 from fer_core.data.prepared import PreparedDataset
 from fer_core.data.progress import Progress
@@ -25,6 +25,7 @@ from fer_core.evaluation.predictions import SplitPredictions
 from fer_core.evaluation.robustness import read_robustness, robustness_row, samples_hash
 from fer_core.provenance import now
 from fer_core.records import RunInfo
+from fer_core.tables import write_table
 from training.jobs.evaluate import predictions_of_rows
 from training.jobs.saved_predictions import SavedPredictions, saved_by_member, weights_stamp
 

@@ -10,11 +10,11 @@ from typing import Any
 
 import pandas as pd
 
-from fer_core.artifacts import write_table
 from fer_core.data.progress import Progress
 from fer_core.errors import ArtifactError, DataError
 from fer_core.files import read_json, write_json
 from fer_core.predictor import Predictor
+from fer_core.tables import write_table
 from training.jobs.predict import Files, PredictOptions, Tally, check_any_read, moments_in
 
 PICTURES = 500

@@ -8,7 +8,7 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
-from fer_core.artifacts import BenchmarkDir, RunDir, write_table
+from fer_core.artifacts import BenchmarkDir, RunDir
 from fer_core.data.image_changes import IMAGE_CHANGES
 from fer_core.data.imaging import SampleFormat
 from fer_core.data.prepared import PreparedDataset
@@ -21,6 +21,7 @@ from fer_core.evaluation.real_changes import SCHEMA_VERSION, change_row, read_re
 from fer_core.evaluation.robustness import samples_hash
 from fer_core.records import RunInfo
 from fer_core.synthetic.probe_design import ProbeFace, ProbeView
+from fer_core.tables import write_table
 from training.jobs.measure import (
     SampledPictures,
     average_members,

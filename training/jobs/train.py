@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from fer_core import provenance
-from fer_core.artifacts import BenchmarkDir, RunDir, write_table
+from fer_core.artifacts import BenchmarkDir, RunDir
 from fer_core.config import Recipe
 from fer_core.data.prepared import PreparedDataset
 from fer_core.data.progress import Progress, silent
@@ -40,6 +40,7 @@ from fer_core.models.weights import InitialWeights, initialise
 from fer_core.project import ROOT
 from fer_core.records import RunInfo
 from fer_core.run_commit import atomic_replace, run_lock
+from fer_core.tables import write_table
 from training.callbacks.progress_files import ProgressWriter
 from training.jobs.accelerator import (
     is_compiled,

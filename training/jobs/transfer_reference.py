@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from fer_core.abilities import abilities_of
-from fer_core.artifacts import BenchmarkDir, write_table
+from fer_core.artifacts import BenchmarkDir
 from fer_core.data.faces import CropSquare, FaceDetector, MeasuringDetector
 from fer_core.data.imaging import SampleFormat
 from fer_core.data.prepared import PreparedDataset
@@ -25,6 +25,7 @@ from fer_core.evaluation.shift_reference import MEASURES, ShiftReference
 from fer_core.files import content_hash
 from fer_core.predictor import Predictor
 from fer_core.records import Framing
+from fer_core.tables import write_table
 
 TRAINING_FACES = 1000
 HELD_OUT_FACES = 600

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from fer_core.artifacts import COPIES, BenchmarkDir, RunDir, write_table
+from fer_core.artifacts import COPIES, BenchmarkDir, RunDir
 from fer_core.data import splits
 from fer_core.data.card import DatasetCard, card_text
 from fer_core.data.copy_search import one_of_each
@@ -19,6 +19,7 @@ from fer_core.evaluation.predictions import Predictions
 from fer_core.evaluation.report import Report, build_report
 from fer_core.files import atomic_path
 from fer_core.labels import LabelSet
+from fer_core.tables import write_table
 
 
 def add_transformed_copies(

@@ -8,11 +8,11 @@ import pandas as pd
 from rich.markup import escape
 from rich.table import Table
 
-from fer_core.artifacts import write_table
 from fer_core.csv_text import csv_text
 from fer_core.evaluation.regression import CAVEAT
 from fer_core.files import atomic_path
 from fer_core.predictor.table import NO_FACE
+from fer_core.tables import write_table
 from training.jobs.predict import Tally
 from training.terminal.preparation import MOST_SKIPPED
 from training.terminal.progress import console

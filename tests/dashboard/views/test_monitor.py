@@ -8,8 +8,8 @@ import pytest
 
 from dashboard.cache import benchmarks
 from dashboard.sections import monitor
-from fer_core.artifacts import write_table
 from fer_core.records import TrainingState
+from fer_core.tables import write_table
 from tests.support.builders import toy_benchmark
 from tests.support.pages import texts
 

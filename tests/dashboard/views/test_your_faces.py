@@ -12,12 +12,13 @@ import pytest
 
 from dashboard import pages, transfer_jobs
 from dashboard.sections import trust
-from fer_core.artifacts import ArtifactStore, write_table
+from fer_core.artifacts import ArtifactStore
 from fer_core.errors import ArtifactError
 from fer_core.evaluation.report import Estimate
 from fer_core.evaluation.shift import ShiftReport
 from fer_core.evaluation.shift_build import write_shift
 from fer_core.records import TransferProgress
+from fer_core.tables import write_table
 from tests.support.builders import toy_benchmark
 from tests.support.pages import texts
 from tests.support.transfers import toy_transfer

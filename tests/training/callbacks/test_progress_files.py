@@ -3,10 +3,11 @@
 import pandas as pd
 import pytest
 
-from fer_core.artifacts import ArtifactStore, write_table
+from fer_core.artifacts import ArtifactStore
 from fer_core.engine.callbacks import EpochRecord, StepMetrics
 from fer_core.errors import ArtifactError
 from fer_core.records import TrainingState
+from fer_core.tables import write_table
 from training.callbacks import progress_files as module
 from training.callbacks.progress_files import ProgressWriter
 

@@ -7,7 +7,6 @@ import pandas as pd
 import pytest
 import torch
 
-from fer_core.artifacts import write_table
 from fer_core.data.transforms import Preprocessing
 from fer_core.engine import features
 from fer_core.errors import ArtifactError, DataError
@@ -21,6 +20,7 @@ from fer_core.evaluation.label_issues import (
 from fer_core.evaluation.predictions import SplitPredictions
 from fer_core.labels import LabelSet
 from fer_core.records import ELSEWHERE
+from fer_core.tables import write_table
 from tests.support.builders import toy_benchmark
 from training.jobs import check_labels as job
 

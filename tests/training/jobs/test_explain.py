@@ -10,11 +10,11 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from fer_core.artifacts import read_table, write_table
 from fer_core.errors import DataError
 from fer_core.explain.regions import PARTS
 from fer_core.explain.saliency import ExplainError
 from fer_core.explain.tables import CELLS, METRICS, protocol_of
+from fer_core.tables import read_table, write_table
 from tests.support.builders import toy_benchmark, toy_run
 from training import __main__ as cli
 from training.jobs.ensembles import build_ensemble

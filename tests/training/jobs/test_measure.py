@@ -8,7 +8,6 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from fer_core.artifacts import write_table
 from fer_core.data.imaging import SampleFormat
 from fer_core.engine import efficiency
 from fer_core.engine.efficiency import count_flops, measure_run
@@ -23,6 +22,7 @@ from fer_core.evaluation.robustness import read_robustness
 from fer_core.evaluation.scope import EVAL_SETS
 from fer_core.records import ELSEWHERE
 from fer_core.run_commit import atomic_replace
+from fer_core.tables import write_table
 from tests.support.builders import toy_benchmark
 from training import __main__ as cli
 from training.commands.measure import Split

@@ -8,11 +8,11 @@ import pandas as pd
 import pytest
 import torch
 
-from fer_core.artifacts import read_table
 from fer_core.evaluation.predictions import Predictions
 from fer_core.evaluation.robustness import read_robustness
 from fer_core.labels import SEVEN_EMOTIONS
 from fer_core.predictor import Predictor
+from fer_core.tables import read_table
 from tests.support.builders import toy_benchmark, toy_run
 from training.jobs import measure, runs_on_ray, transfer_on_ray
 from training.jobs.explain import explain_run, make_plan
