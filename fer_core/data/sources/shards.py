@@ -84,7 +84,10 @@ def _is_shard(path: Path) -> bool:
 
 
 def _beside(names: Iterable[str]) -> dict[str, dict[str, str]]:
-    """Returns the files with labels by kind, by picture."""
+    """Returns the files with labels by kind, by picture.
+
+    A key ends at the last dot (`img_0.5.jpg`), or at the first as in WebDataset (`1.face.jpg`).
+    """
     beside: dict[str, dict[str, str]] = {}
     pictures = {}
     for name in names:
@@ -92,8 +95,13 @@ def _beside(names: Iterable[str]) -> dict[str, dict[str, str]]:
         if kind.lower() in _KINDS:
             beside.setdefault(key, {})[kind.lower()] = name
         elif is_image(name):
-            pictures[name] = key
-    return {name: beside[key] for name, key in pictures.items() if key in beside}
+            folder, file = posixpath.split(name)
+            pictures[name] = (key, posixpath.join(folder, file.split(".")[0]))
+    found = {
+        name: beside.get(whole) or beside.get(short, {})
+        for name, (whole, short) in pictures.items()
+    }
+    return {name: files for name, files in found.items() if files}
 
 
 def beside_table(tree: FileTree) -> AnnotationTable | None:

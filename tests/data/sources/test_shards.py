@@ -42,6 +42,15 @@ def test_numbers_in_shards_are_those_of_the_list_of_classes(tmp_path: Path) -> N
     assert facts(tmp_path / "x") == expected
 
 
+def test_keys_end_at_the_first_dot_if_no_label_has_the_longer_name(tmp_path: Path) -> None:
+    for name, mood in (("1.face", "happy"), ("2.face", "sad")):
+        Pictures().save(tmp_path / f"faces/{name}.jpg")
+        (tmp_path / f"faces/{name[0]}.cls").write_text(mood)
+    tarred(tmp_path / "faces", tmp_path / "faces.tar")
+    expected = {"1.face.jpg": ("happy", None), "2.face.jpg": ("sad", None)}
+    assert facts(tmp_path / "faces.tar") == expected
+
+
 def test_fields_of_json_are_columns(tmp_path: Path) -> None:
     for key, mood in (("a", "happy"), ("b", "sad")):
         text = json.dumps({"expression": mood, "note": key})
