@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from fer_core import artifacts
+from fer_core import tables
 from fer_core.errors import ArtifactError
 from fer_core.evaluation import prediction_file
 from fer_core.evaluation.prediction_file import read_prediction_file
@@ -109,7 +109,7 @@ def test_double_and_half_precision_are_read(tmp_path):
 
 
 def test_a_file_is_read_in_batches(tmp_path, monkeypatch):
-    monkeypatch.setattr(artifacts, "_BATCH", 3)
+    monkeypatch.setattr(tables, "_BATCH", 3)
     path = tmp_path / "a.parquet"
     table().to_parquet(path, row_group_size=2)
     file = read_prediction_file(path, LABELS)
