@@ -61,7 +61,7 @@ def serve(
     run: Annotated[
         list[str] | None,
         typer.Option(
-            help="Only this run can be used by clients. May be repeated.",
+            help="Run that clients may use. May be repeated.",
             show_default="all",
         ),
     ] = None,

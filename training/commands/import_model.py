@@ -142,7 +142,7 @@ def import_(
         str | None,
         typer.Option(
             help="Key of the state dict, or prefix of its tensors, in a file with several.",
-            show_default="state_dict and the like",
+            show_default="state_dict, model and similar keys",
         ),
     ] = None,
     bgr: Annotated[
