@@ -80,13 +80,13 @@ def section(benchmark: Benchmark) -> None:
 
 
 def _known_labels(benchmark: Benchmark, pool: BenchmarkPool) -> None:
-    """Says what the labels that the set has are worth here."""
+    """Says how labels of the set are used here."""
     known = pool.pool.known_images
     if known:
         st.caption(
             f"{known:,} faces have a label of the set. They count as labelled and are not shown. "
-            f"Nothing is concluded from them about the other {len(pool.ids):,} faces, as nothing "
-            "says how they were drawn."
+            f"Estimates for the other {len(pool.ids):,} faces do not use them, because it is not "
+            "known how they were drawn."
         )
     elif benchmark.info.labelled:
         st.caption(

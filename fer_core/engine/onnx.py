@@ -20,8 +20,8 @@ from fer_core.labels import names_in_order
 if TYPE_CHECKING:
     from fer_core.engine.networks import Network
 
-_TINY, _LARGE = 0.05, 2.0
-"""A factor below, and a divisor or a mean above, are for pixels in 0 to 255: 1 / 255, 127.5."""
+_LARGE_MEAN, _LARGE_DIVISOR = 2.0, 20.0
+"""Means such as 127.5 and divisors such as 255 above these are for pixels in 0 to 255."""
 
 TOLERANCE = 1e-4
 """Largest difference of a probability between a network and its ONNX copy."""
@@ -196,13 +196,16 @@ def read_metadata(path: Path) -> OnnxMetadata:
 def _largest_pixel(graph: Any) -> int | None:  # noqa: ANN401 (protobuf has no types)
     """Returns the largest value of the pixels that a graph of floats scales first; 1 or 255.
 
-    None if it begins with something else, such as a convolution.
+    None if it begins with something else, such as a convolution, or with a step that other ranges
+    need, too, such as `x / 2` or `x + 1`.
     """
     import onnx
 
     values = {tensor.name: tensor for tensor in graph.initializer}
     values |= {
-        node.output[0]: node.attribute[0].t for node in graph.node if node.op_type == "Constant"
+        node.output[0]: node.attribute[0].t
+        for node in graph.node
+        if node.op_type == "Constant" and node.attribute[0].name == "value"
     }
     inputs = [entry for entry in graph.input if entry.name not in values]
     kinds = (onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16)
@@ -214,11 +217,22 @@ def _largest_pixel(graph: Any) -> int | None:  # noqa: ANN401 (protobuf has no t
         if name in node.input and node.op_type in ("Transpose", "Cast", "Identity"):
             name = node.output[0]
         elif name in node.input and node.op_type in ("Sub", "Add", "Mul", "Div") and found:
-            largest = np.abs(onnx.numpy_helper.to_array(found[0])).max(initial=0)
-            return 255 if (largest < _TINY if node.op_type == "Mul" else largest > _LARGE) else 1
+            return _range_of(node.op_type, onnx.numpy_helper.to_array(found[0]))
         elif name in node.input:
             return None
     return None
+
+
+def _range_of(operator: str, constant: NDArray[Any]) -> int | None:
+    """Returns 1 or 255 for pixels that are shifted or scaled by a constant; None if unclear."""
+    if operator in ("Sub", "Add"):
+        value, large = (constant if operator == "Sub" else -constant).max(initial=0), _LARGE_MEAN
+    else:
+        value, large = np.abs(constant).max(initial=0), _LARGE_DIVISOR
+        value = 1 / value if operator == "Mul" and value else value
+    if value > large:
+        return 255
+    return 1 if 0 < value <= 1 else None
 
 
 def _listed(text: str) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ This module does not import torch, so pages with results open without a model.
   on validation images, only the metrics of `FAITHFUL`.
 - `regions.parquet`: one row per method and face: `method`, `id`, `label`, `predicted`, a share of
   positive saliency for each of `PARTS`, and `cells`, the map as `CELLS` * `CELLS` averages,
-  scaled to a largest magnitude of 1.
+  scaled to a largest magnitude of 1 and rounded to 1/1024.
 - `projection.parquet`: `id`, `label`, `predicted`, `x`, `y`.
 
 All files carry their protocol in the attributes of the table: images, seed and count.

@@ -137,6 +137,8 @@ def fit_network(
     except WeightsError as error:
         is_timm = spec.key.startswith("timm:")
         found = implied_options(tensors, config.options) if is_timm else {}
+        if not found:
+            raise
         other = config.model_copy(update={"options": {**config.options, **found}})
         try:
             model = build_model(other, classes)

@@ -360,7 +360,14 @@ def test_names_in_the_metadata_are_read_without_running_code(tmp_path, propertie
     [
         ("Sub", 127.5, "FLOAT", 255),  # as emotion-ferplus-8
         ("Mul", 1 / 255, "FLOAT16", 255),
+        ("Div", 58.0, "FLOAT", 255),
         ("Sub", 0.5, "FLOAT", 1),
+        ("Add", -0.5, "FLOAT", 1),
+        ("Div", 0.25, "FLOAT", 1),
+        ("Mul", 2.0, "FLOAT", 1),
+        ("Add", 1.0, "FLOAT", None),  # of pixels in -1 to 1
+        ("Mul", 0.5, "FLOAT", None),
+        ("Div", 2.0, "FLOAT", None),
         ("Max", 0.0, "FLOAT", None),
         ("Sub", 127.5, "UINT8", None),
     ],
