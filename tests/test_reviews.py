@@ -1,9 +1,11 @@
 """Reviews and saved slices: what is written is read, by several writers at once."""
 
 import sqlite3
+import sys
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -94,7 +96,9 @@ def write_many(job: tuple[str, str]) -> None:
         store.save(Review(f"toy/{number}", annotator, "sad", (annotator,), str(number)))
 
 
-def test_two_writers_at_once_lose_nothing(tmp_path):
+def test_two_writers_at_once_lose_nothing(tmp_path, monkeypatch):
+    # the new processes would run the main module, which can be a page that a test opened before
+    monkeypatch.setitem(sys.modules, "__main__", ModuleType("__main__"))
     path = tmp_path / "reviews.sqlite"
     with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
         list(pool.map(write_many, [(str(path), "ann"), (str(path), "bob")]))
