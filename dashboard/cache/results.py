@@ -278,7 +278,14 @@ def doubts(benchmark: Benchmark, scope: Scope) -> tuple[Doubt, ...]:
 def ranking(benchmark: Benchmark, scope: Scope, resampled: tuple[Doubt, ...]) -> Ranking:
     """Returns the order of the ranked runs in 1,000 draws of what it depends on."""
     aligned = board(benchmark, scope).aligned
-    return rank_under_doubt(aligned, resampled, _redrawn_votes(benchmark, scope))
+    return rank_under_doubt(
+        aligned, resampled, _redrawn_votes(benchmark, scope), persons(benchmark, scope)
+    )
+
+
+def persons(benchmark: Benchmark, scope: Scope) -> NDArray[np.object_] | None:
+    """Returns the person of each scored image; None if no person is known."""
+    return persons_at(samples(benchmark), board(benchmark, scope).scored.ids)
 
 
 def lineage(benchmark: Benchmark, run_id: str) -> Lineage:

@@ -6,7 +6,12 @@ import streamlit as st
 from dashboard.cache.benchmarks import Benchmark, samples
 from dashboard.cache.results import BY_RESULTS, run_sources
 from fer_core.evaluation import slices
-from fer_core.evaluation.candidates import Candidate, CandidateSet, read_candidates
+from fer_core.evaluation.candidates import (
+    Candidate,
+    CandidateSet,
+    persons_by_split,
+    read_candidates,
+)
 from fer_core.evaluation.constraints import Constraints
 from fer_core.evaluation.error_costs import ErrorCosts
 from fer_core.evaluation.human_votes import Votes
@@ -31,7 +36,8 @@ def candidates(benchmark: Benchmark) -> CandidateSet:
 @st.cache_resource(max_entries=16, show_spinner=False, hash_funcs=BY_RESULTS)
 def comparisons(benchmark: Benchmark, costs: ErrorCosts) -> CostComparisons:
     """Returns the paired comparisons of a benchmark's runs; filled by the verdicts."""
-    return CostComparisons(costs)
+    persons = persons_by_split(candidates(benchmark).comparable, samples(benchmark))
+    return CostComparisons(costs, persons)
 
 
 @st.cache_resource(max_entries=4, show_spinner=False, hash_funcs=BY_RESULTS)

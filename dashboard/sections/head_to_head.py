@@ -12,7 +12,8 @@ from dashboard.components.filters import ALL_CLASSES
 from dashboard.components.opening_table import TableTarget
 from dashboard.components.text import plain
 from dashboard.state import Key
-from fer_core.evaluation.significance import LEVEL, Difference, p_sentence
+from fer_core.evaluation.persons import IMAGES
+from fer_core.evaluation.significance import LEVEL, Difference, p_sentence, paired_test_name
 
 OUTCOMES: Mapping[str, str] = {
     "fixed": "Fixed",
@@ -47,14 +48,17 @@ def sentence(new: str, old: str, gap: Difference, p_value: float) -> str:
     )
 
 
-def details(gap: Difference, p_value: float, agreement: float, measured_on: str) -> str:
+def details(
+    gap: Difference, p_value: float, agreement: float, measured_on: str, *, over: str = IMAGES
+) -> str:
     """Returns the numbers behind the sentence.
 
     Args:
         gap: Differences of the metrics with their intervals.
-        p_value: P-value of McNemar's test.
+        p_value: P-value of the paired test.
         agreement: Cohen's kappa of the predictions; NaN if it is not defined.
         measured_on: The scored images.
+        over: What is resampled and tested, see `persons.resampled_units`.
     """
     accuracy, recall = (
         f"{100 * value:+.1f} points, 95% interval {100 * low:+.1f} to {100 * high:+.1f}"
@@ -62,9 +66,9 @@ def details(gap: Difference, p_value: float, agreement: float, measured_on: str)
     )
     kappa = "" if np.isnan(agreement) else f" Agreement of the predictions: kappa {agreement:.2f}."
     return (
-        f"On {measured_on}. Accuracy: {accuracy}; macro-recall: {recall} (paired bootstrap). "
-        f"McNemar's exact test: {p_sentence(p_value)} for this pair; the leaderboard corrects for "
-        f"all pairs.{kappa}"
+        f"On {measured_on}. Accuracy: {accuracy}; macro-recall: {recall} (paired bootstrap over "
+        f"{over}). {paired_test_name(over)}: {p_sentence(p_value)} for this pair; the leaderboard "
+        f"corrects for all pairs.{kappa}"
     )
 
 

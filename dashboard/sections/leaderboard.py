@@ -30,8 +30,9 @@ from fer_core.evaluation.leaderboard_columns import (
     Kind,
     label_of,
 )
+from fer_core.evaluation.persons import IMAGES
 from fer_core.evaluation.scope import Scope
-from fer_core.evaluation.significance import p_text
+from fer_core.evaluation.significance import p_text, paired_test_name
 from fer_core.figures import charts, tables
 from fer_core.figures.html_report import render_report
 
@@ -80,7 +81,7 @@ def show(benchmark: Benchmark, rows: pd.DataFrame, key: str, on_slices: Sequence
         "tier": text(
             "tier",
             width="small",
-            help="Models of one tier do not differ significantly from its best model (McNemar's "
+            help="Models of one tier do not differ significantly from its best model (paired "
             "test, Holm's correction, 5%).",
         ),
         "model": text("model", pinned=pinned),
@@ -175,9 +176,9 @@ def ranking(benchmark: Benchmark, board: Board) -> None:
         f"{filters.describe(board)}, split `{benchmark.info.split_hash}`, "
         f"{run_facts.protocol(entries)} "
         f"Intervals: 95%, bootstrap over {ranked.resampled}. Models of one tier do not differ "
-        "significantly from its best model (McNemar's paired test, Holm's correction over all "
-        "pairs, 5%). Tick a row to open the page of its run; click an accuracy, also on a slice, "
-        "to see its errors."
+        f"significantly from its best model ({paired_test_name(ranked.resampled)}, Holm's "
+        "correction over all pairs, 5%). Tick a row to open the page of its run; click an "
+        "accuracy, also on a slice, to see its errors."
     )
     st.caption(tables.reading_note(entries))
     if ranked.annotator_agreement is not None:
@@ -242,7 +243,8 @@ def _downloads(benchmark: Benchmark, board: Board, slugs: Sequence[str]) -> None
     caption = (
         f"{benchmark.info.title}: {filters.describe(board)}, {run_facts.protocol(ranked.entries)} "
         f"Brackets: 95% bootstrap intervals over {ranked.resampled}. Models of one tier do not "
-        "differ significantly from its best model (McNemar's test, Holm's correction)."
+        f"differ significantly from its best model ({paired_test_name(ranked.resampled)}, Holm's "
+        "correction)."
     )
     with st.container(horizontal=True):
         download.button(
@@ -318,6 +320,19 @@ def costs(benchmark: Benchmark, entries: Sequence[Entry]) -> None:
         )
 
 
+def _test(over: str) -> str:
+    """Returns what the paired test measures, in two sentences."""
+    if over == IMAGES:
+        return (
+            "McNemar's exact test: only images that exactly one of the two models has right count. "
+            "p is the probability of such an uneven split if both models were equally accurate."
+        )
+    return (
+        f"{paired_test_name(over)}, because their images resemble each other. p is the "
+        "probability of such a difference if both models were equally accurate."
+    )
+
+
 def pairs(benchmark: Benchmark, board: Board, scope: Scope) -> None:
     """Shows significance tests and agreement of all pairs of models."""
     st.subheader("Pairwise tests", anchor=False)
@@ -326,9 +341,7 @@ def pairs(benchmark: Benchmark, board: Board, scope: Scope) -> None:
         rows[column] = rows[column].map(p_text)
     st.dataframe(rows, hide_index=True, key="pairs-table")
     st.caption(
-        "McNemar's exact test: only images that exactly one of the two models has right count. p "
-        "is the probability of such an uneven split if both models were equally accurate; the "
-        "corrected p accounts for the number of pairs (Holm)."
+        f"{_test(board.results.resampled)} The corrected p accounts for the number of pairs (Holm)."
     )
     st.subheader("Do models make the same mistakes?", anchor=False)
     kind = pickers.switch("Show", PAIRS, Key.PAIRS)

@@ -18,7 +18,7 @@ _TITLES = {
     Doubt.SEEDS: "Seeds",
 }
 _MEANING = {
-    Doubt.IMAGES: "the images are resampled with replacement",
+    Doubt.IMAGES: "the {over} are resampled with replacement",
     Doubt.ANNOTATORS: "the votes of each image are resampled from its vote shares, and the "
     "majority is its label",
     Doubt.SEEDS: "one of the seeds of each recipe is drawn",
@@ -46,7 +46,8 @@ def ranking(benchmark: Benchmark, scope: Scope) -> None:
     drawn = results.ranking(benchmark, scope, resampled)
     names = _names(benchmark, drawn)
     titles = list(names.values())
-    st.caption(_sentence(drawn, titles, resampled))
+    over = results.board(benchmark, scope).results.resampled
+    st.caption(_sentence(drawn, titles, resampled, over))
     chart.show(
         figure(figures.place_bars, drawn, names, benchmark.colours),
         "places",
@@ -73,8 +74,8 @@ def _names(benchmark: Benchmark, drawn: Ranking) -> dict[str, str]:
     }
 
 
-def _sentence(drawn: Ranking, titles: list[str], resampled: tuple[Doubt, ...]) -> str:
-    meaning = "; ".join(_MEANING[doubt] for doubt in resampled)
+def _sentence(drawn: Ranking, titles: list[str], resampled: tuple[Doubt, ...], over: str) -> str:
+    meaning = "; ".join(_MEANING[doubt].format(over=over) for doubt in resampled)
     sentence = (
         f"{plain(titles[0])} ranks first in {drawn.places[0, 0]:.0%} of {DRAWS:,} draws, in "
         f"which {meaning}."

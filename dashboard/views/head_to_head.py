@@ -3,6 +3,7 @@
 import streamlit as st
 
 from dashboard import theme
+from dashboard.cache import results
 from dashboard.cache.figures import figure
 from dashboard.components import chart, filters, pickers, sample_list
 from dashboard.components.filters import ALL_CLASSES
@@ -11,7 +12,7 @@ from dashboard.sections import head_to_head
 from dashboard.state import BIND, Key
 from fer_core.evaluation.aligned import outcomes as outcomes_of
 from fer_core.evaluation.diversity import kappa
-from fer_core.evaluation.significance import difference, mcnemar
+from fer_core.evaluation.significance import difference, right_test
 from fer_core.figures import charts
 
 theme.page_header(
@@ -20,7 +21,7 @@ theme.page_header(
     "Compare two models on the same images: which errors one fixes, which it adds, and whether "
     "the difference is significant.",
 )
-benchmark, _, board = filters.results_scope()
+benchmark, scope, board = filters.results_scope()
 aligned, titles = board.scored, benchmark.titles
 if len(aligned.runs) < 2:
     st.info("A comparison needs two finished runs. Train another one:")
@@ -37,15 +38,18 @@ filters.unranked_notes(board, new, old)
 outcomes = outcomes_of(aligned, new, old)
 counts = {name: int(mask.sum()) for name, mask in outcomes.items()}
 new_right, old_right = aligned.right[aligned.row(new)], aligned.right[aligned.row(old)]
-gap = difference(aligned.truth, new_right, old_right, len(aligned.labels))
-p_value = mcnemar(counts["fixed"], counts["broken"])
+persons = results.persons(benchmark, scope)
+gap = difference(aligned.truth, new_right, old_right, len(aligned.labels), persons=persons)
+p_value = right_test(new_right, old_right, persons)
 for column, (name, title) in zip(st.columns(4), head_to_head.OUTCOMES.items(), strict=True):
     column.metric(title, f"{counts[name]:,}", help=head_to_head.HELP[name], border=True)
 st.markdown(head_to_head.sentence(titles[new], titles[old], gap, p_value))
 agree = kappa(
     aligned.predicted[aligned.row(new)], aligned.predicted[aligned.row(old)], len(aligned.labels)
 )
-st.caption(head_to_head.details(gap, p_value, agree, filters.describe(board)))
+st.caption(
+    head_to_head.details(gap, p_value, agree, filters.describe(board), over=board.results.resampled)
+)
 
 st.subheader("Net change by class", anchor=False)
 by_class = head_to_head.outcome_table(outcomes, aligned.truth, aligned.labels.names)

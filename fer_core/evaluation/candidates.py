@@ -4,12 +4,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
 from fer_core.abilities import abilities_of
 from fer_core.artifacts import BenchmarkDir
 from fer_core.errors import ArtifactError, FerscopeError
 from fer_core.evaluation.comparable import comparable_runs
 from fer_core.evaluation.efficiency import Efficiency, read_efficiency
 from fer_core.evaluation.licences import weight_licences
+from fer_core.evaluation.persons import persons_at
 from fer_core.evaluation.predictions import Predictions, SplitPredictions
 from fer_core.evaluation.report import SplitMetrics
 from fer_core.evaluation.run_sources import RunSource, check_matches_report, read_sources
@@ -138,6 +143,18 @@ def read_candidates(
     }
     lacking = {title: missing for title, missing in others.items() if missing}
     return CandidateSet(tuple(candidates), tuple(others), lacking, tuple(problems))
+
+
+def persons_by_split(
+    candidates: Sequence[Candidate], samples: pd.DataFrame
+) -> dict[Split, NDArray[np.object_] | None]:
+    """Returns the person of each image of a split, as `persons.persons_at` returns them.
+
+    Args:
+        candidates: At least one run; all have the sample order of the first.
+        samples: Samples indexed by id.
+    """
+    return {split: persons_at(samples, candidates[0].on(split).ids) for split in Split}
 
 
 def _candidate(run: RunSource, runs: Sequence[RunSource], first: Sequence[Candidate]) -> Candidate:

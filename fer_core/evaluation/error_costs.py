@@ -13,10 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_core.errors import DataError
-from fer_core.evaluation.intervals import resampled_counts
+from fer_core.evaluation.intervals import widest_interval
+from fer_core.evaluation.paired_tests import sign_flip_test
+from fer_core.evaluation.persons import resampled_cells, sums_by_person
 from fer_core.evaluation.predictions import SplitPredictions
 from fer_core.evaluation.report import Estimate
-from fer_core.evaluation.significance import mcnemar
 from fer_core.labels import LabelSet
 
 EQUAL, BALANCED = "equal", "balanced"
@@ -28,7 +29,6 @@ ANY = "*"
 COSTLY = 5.0
 """Cost of a wrong prediction of the class that the third preset names."""
 
-_DRAWS = 9_999
 _DIGITS = 12
 _LARGEST = 1e6
 
@@ -156,67 +156,65 @@ def presets(labels: Sequence[str]) -> Mapping[str, ErrorCosts]:
 
 
 def cost_difference(
-    first: SplitPredictions, second: SplitPredictions, costs: ErrorCosts, *, seed: int = 0
+    first: SplitPredictions,
+    second: SplitPredictions,
+    costs: ErrorCosts,
+    persons: NDArray[np.object_] | None = None,
+    *,
+    seed: int = 0,
 ) -> Estimate:
     """Returns the difference of two runs' mean costs per image, first minus second.
 
     It is negative if the first run is better. For the interval, both runs are resampled with the
     same images. The statistic depends only on how many images of each class have each difference,
-    so these counts are drawn, not the images.
+    so these counts are drawn, not the images. If a person has several images, persons are drawn;
+    the interval is then at least as wide as that over images.
 
     Args:
         first: Predictions of the first run.
         second: Predictions of the second run, in the same sample order.
         costs: Costs of errors.
+        persons: Person of each image, as `persons.persons_of` returns them.
         seed: Seed of the resampling.
     """
     values, index = np.unique(
         np.round(costs.of(first) - costs.of(second), _DIGITS), return_inverse=True
     )
-    codes, counts = np.unique(first.truth * len(values) + index, return_counts=True)
+    codes, where = np.unique(first.truth * len(values) + index, return_inverse=True)
     cells = np.stack([codes // len(values), values[codes % len(values)]])
-    resampled = resampled_counts(counts.astype(np.int64), seed=seed)
-    gaps = _mean_gap(np.concatenate([counts[None], resampled]), cells, balanced=costs.balanced)
-    return Estimate.of_resamples(float(gaps[0]), gaps[1:])
+    counts = np.bincount(where, minlength=len(codes))[None]
+    gap = _mean_gap(counts, cells, balanced=costs.balanced)
+    draws = [
+        _mean_gap(drawn, cells, balanced=costs.balanced)
+        for drawn in resampled_cells(where, len(codes), persons, seed)
+    ]
+    low, high = widest_interval(draws)
+    return Estimate(value=float(gap[0]), low=low, high=high)
 
 
-def paired_test(first: SplitPredictions, second: SplitPredictions, costs: ErrorCosts) -> float:
+def paired_test(
+    first: SplitPredictions,
+    second: SplitPredictions,
+    costs: ErrorCosts,
+    persons: NDArray[np.object_] | None = None,
+) -> float:
     """Returns the two-sided p-value that two runs have the same mean cost.
 
-    The test flips the signs of the samples' differences (Pitman 1937). If all differences have one
-    size, as with equal costs, it is McNemar's exact test. Otherwise 9,999 flips are drawn, and the
-    smallest p-value is 0.0001 (Phipson and Smyth 2010).
+    The test flips the signs of the samples' differences, or of the persons' if one has several
+    images. With equal costs and one image of each person, it is McNemar's exact test.
 
     Args:
         first: Predictions of the first run.
         second: Predictions of the second run, in the same sample order.
         costs: Costs of errors.
+        persons: Person of each image, as `persons.persons_of` returns them.
     """
     gaps = (costs.of(first) - costs.of(second)) * costs.weights(first.truth)
-    return sign_flip_test(gaps)
-
-
-def sign_flip_test(differences: NDArray[np.float64], *, seed: int = 0) -> float:
-    """Returns the two-sided p-value that paired differences are symmetric around 0.
-
-    Args:
-        differences: Differences by sample, shape (N,).
-        seed: Seed of the drawn flips.
-    """
-    gaps = np.round(differences, _DIGITS)
-    gaps = gaps[gaps != 0]
-    sizes, counts = np.unique(np.abs(gaps), return_counts=True)
-    if len(sizes) <= 1:
-        return mcnemar(int((gaps < 0).sum()), int((gaps > 0).sum()))
-    # samples of one size are exchangeable, so only the number of positive signs is drawn
-    positive = np.random.default_rng(seed).binomial(counts, 0.5, (_DRAWS, len(sizes)))
-    sums = np.abs((2 * positive - counts) @ sizes)
-    at_least = np.count_nonzero(sums >= abs(gaps.sum()) - 1e-9)
-    return float((1 + at_least) / (1 + _DRAWS))
+    return sign_flip_test(sums_by_person(gaps, persons))
 
 
 def _mean_gap(
-    counts: NDArray[np.int64], cells: NDArray[np.float64], *, balanced: bool
+    counts: NDArray[np.int64] | NDArray[np.float64], cells: NDArray[np.float64], *, balanced: bool
 ) -> NDArray[np.float64]:
     """Returns the mean difference of each row of counts, shape (R,).
 

@@ -1,5 +1,6 @@
 """Uncertainty of metrics."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -114,6 +115,12 @@ def wilson(successes: NDArray[np.int64], trials: NDArray[np.int64]) -> NDArray[n
         half = spread * np.sqrt(share * (1 - share) / trials + z**2 / (4 * trials**2))
     ends: NDArray[np.float64] = np.clip(np.stack([centre - half, centre + half]), 0, 1)
     return ends
+
+
+def widest_interval(resampled: Sequence[NDArray[np.float64]]) -> tuple[float, float]:
+    """Returns the interval that holds those of several resamplings of one statistic."""
+    lows, highs = zip(*map(interval, resampled), strict=True)
+    return min(lows), max(highs)
 
 
 def interval(values: NDArray[np.float64], level: float = CONFIDENCE_LEVEL) -> tuple[float, float]:

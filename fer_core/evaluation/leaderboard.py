@@ -179,7 +179,7 @@ def build_leaderboard(
         unranked=others,
         aligned=scored.only(ranked_ids) if scored else None,
         scored=scored,
-        comparisons=tuple(compare_all({run_id: predictions[run_id] for run_id in ranked})),
+        comparisons=tuple(compare_all({run_id: predictions[run_id] for run_id in ranked}, samples)),
         warnings=tuple(problems),
         resampled=resampled_units(
             persons_at(samples, scored.ids) if scored else None,

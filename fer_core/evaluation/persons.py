@@ -6,6 +6,9 @@ from numpy.typing import NDArray
 
 from fer_core.evaluation.intervals import RESAMPLES, resampled_counts
 
+IMAGES = "images"
+"""What is resampled if no person has several images."""
+
 _NO_PERSON = ("", "-1")
 _CHUNK = 100
 
@@ -53,7 +56,7 @@ def resampled_units(persons: NDArray[np.object_] | None, *, transferred: bool) -
             originals with their copies.
     """
     if not have_several_images(persons):
-        return "images"
+        return IMAGES
     return "persons" if transferred else "persons or sources"
 
 
@@ -63,6 +66,42 @@ def person_numbers(persons: NDArray[np.object_]) -> NDArray[np.int64]:
     unnamed = codes < 0
     codes[unnamed] = len(names) + np.arange(int(unnamed.sum()))
     return codes.astype(np.int64)
+
+
+def sums_by_person(
+    values: NDArray[np.float64], persons: NDArray[np.object_] | None
+) -> NDArray[np.float64]:
+    """Returns the sum of the values of each person's images, shape (P,).
+
+    The values themselves, shape (N,), if no person has several images.
+    """
+    if persons is None or not have_several_images(persons):
+        return values
+    sums: NDArray[np.float64] = np.bincount(person_numbers(persons), values).astype(np.float64)
+    return sums
+
+
+def resampled_cells(
+    cells: NDArray[np.int64], count: int, persons: NDArray[np.object_] | None, seed: int = 0
+) -> list[NDArray[np.float64]]:
+    """Returns bootstrap resamples of a table: over images and, if a person has several, persons.
+
+    Args:
+        cells: Cell of the table that each image is in, shape (N,).
+        count: Number of cells.
+        persons: Person of each image; None if no image has one.
+        seed: Random seed.
+
+    Returns:
+        Counts of the images in each cell, shape (resamples, cells), for each resampling.
+    """
+    table = np.bincount(cells, minlength=count).astype(np.int64)
+    over_images = resampled_counts(table, seed=seed).astype(np.float64)
+    if persons is None or not have_several_images(persons):
+        return [over_images]
+    numbers = person_numbers(persons)
+    by_person = np.bincount(numbers * count + cells, minlength=(int(numbers.max()) + 1) * count)
+    return [over_images, resampled_sums(by_person.reshape(-1, count).astype(np.int64), seed)]
 
 
 def resampled_sums(counts: NDArray[np.int64], seed: int = 0) -> NDArray[np.float64]:

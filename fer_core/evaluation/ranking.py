@@ -73,6 +73,7 @@ def rank_under_doubt(
     aligned: AlignedPredictions,
     doubts: Sequence[Doubt],
     votes: Votes | None = None,
+    persons: NDArray[np.object_] | None = None,
     *,
     draws: int = DRAWS,
     seed: int = 0,
@@ -83,6 +84,7 @@ def rank_under_doubt(
         aligned: Predictions of at least one run.
         doubts: Sources of uncertainty to resample; without any, every draw has the same order.
         votes: Annotators' votes for the same images; needed for their doubt.
+        persons: Person of each image, as `persons.persons_of` returns them.
         draws: Number of draws.
         seed: Random seed.
 
@@ -93,7 +95,9 @@ def rank_under_doubt(
         raise ValueError("Annotators cannot be resampled without their votes.")
     random = np.random.default_rng(seed)
     redrawn = votes if Doubt.ANNOTATORS in doubts else None
-    by_run = resampled_accuracies(aligned, redrawn, random, draws, images=Doubt.IMAGES in doubts)
+    by_run = resampled_accuracies(
+        aligned, redrawn, random, draws, images=Doubt.IMAGES in doubts, persons=persons
+    )
     families: dict[str, list[int]] = {}
     for row, run_id in enumerate(aligned.runs):
         families.setdefault(family_of(run_id), []).append(row)

@@ -11,6 +11,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
+import numpy as np
+from numpy.typing import NDArray
+
 from fer_core.evaluation.candidates import Candidate, Split
 from fer_core.evaluation.constraints import (
     Constraints,
@@ -167,10 +170,14 @@ class CostComparisons:
 
     Args:
         costs: Costs of errors.
+        persons: Person of each image by split, see `candidates.persons_by_split`.
     """
 
-    def __init__(self, costs: ErrorCosts) -> None:
+    def __init__(
+        self, costs: ErrorCosts, persons: Mapping[Split, NDArray[np.object_] | None] | None = None
+    ) -> None:
         self.costs = costs
+        self._persons = persons or {}
         self._means: dict[tuple[str, Split], float] = {}
         self._p_values: dict[tuple[str, str, Split], float] = {}
         self._differences: dict[tuple[str, str], Estimate] = {}
@@ -186,7 +193,8 @@ class CostComparisons:
         """Returns the difference of mean costs on test, run minus reference."""
         key = (item.run_id, reference.run_id)
         if key not in self._differences:
-            self._differences[key] = cost_difference(item.test, reference.test, self.costs)
+            persons = self._persons.get(Split.TEST)
+            self._differences[key] = cost_difference(item.test, reference.test, self.costs, persons)
         return self._differences[key]
 
     def p_values(
@@ -200,7 +208,8 @@ class CostComparisons:
     def _p_value(self, item: Candidate, reference: Candidate, split: Split) -> float:
         key = (item.run_id, reference.run_id, split)
         if key not in self._p_values:
-            test = paired_test(item.on(split), reference.on(split), self.costs)
+            persons = self._persons.get(split)
+            test = paired_test(item.on(split), reference.on(split), self.costs, persons)
             self._p_values[key] = test
         return self._p_values[key]
 

@@ -13,6 +13,7 @@ from scipy.special import gammaln
 
 from fer_core.evaluation.aligned import AlignedPredictions
 from fer_core.evaluation.human_votes import Votes
+from fer_core.evaluation.persons import have_several_images, person_numbers, sums_by_person
 
 EXACT_IMAGES = 10_000
 """Up to this number of images, each resample is drawn image by image."""
@@ -31,6 +32,7 @@ def resampled_accuracies(
     draws: int,
     *,
     images: bool,
+    persons: NDArray[np.object_] | None = None,
 ) -> NDArray[np.float64]:
     """Returns accuracies in resamples of the images, of the votes, or of both.
 
@@ -39,16 +41,21 @@ def resampled_accuracies(
         votes: Annotators' votes to resample, for the same images; None keeps the labels.
         random: Source of the draws.
         draws: Number of draws.
-        images: Whether to draw bootstrap samples of the images.
+        images: Whether to draw bootstrap samples of the images; of the persons if one has several.
+        persons: Person of each image, as `persons.persons_of` returns them.
 
     Returns:
         Shape (draws, R).
     """
     chances = None if votes is None else _label_chances_of(aligned, votes)
-    if len(aligned) > EXACT_IMAGES:
+    if not have_several_images(persons):
+        persons = None
+    if len(aligned) > EXACT_IMAGES and not (images and persons is not None):
         return _normal_accuracies(aligned, chances, random, draws, images=images)
     labels = None if chances is None else _labels(chances, len(aligned.labels), random, draws)
-    weights = _weights(len(aligned), random, draws) if images else None
+    if images and labels is None:
+        return _bootstrap(aligned.right, persons, random, draws)
+    weights = _weights(persons, len(aligned), random, draws) if images else None
     return _accuracies(aligned, labels, weights, draws)
 
 
@@ -114,12 +121,36 @@ def _moments(
     return mean, mean_products, second
 
 
-def _weights(images: int, random: np.random.Generator, draws: int) -> NDArray[np.float32]:
+def _bootstrap(
+    right: NDArray[np.bool_],
+    persons: NDArray[np.object_] | None,
+    random: np.random.Generator,
+    draws: int,
+) -> NDArray[np.float64]:
+    """Returns accuracy by draw and run, shape (draws, R), with the labels as they are."""
+    ones = np.ones(right.shape[1])
+    values = np.stack([sums_by_person(row, persons) for row in (ones, *right.astype(float))])
+    sums = _counts(values.shape[1], random, draws) @ values.T.astype(np.float32)
+    accuracy: NDArray[np.float64] = sums[:, 1:].astype(np.float64) / sums[:, :1]
+    return accuracy
+
+
+def _weights(
+    persons: NDArray[np.object_] | None, images: int, random: np.random.Generator, draws: int
+) -> NDArray[np.float32]:
     """Returns how often each image is in each bootstrap sample, shape (draws, N)."""
-    picked = random.integers(images, size=(draws, images), dtype=np.int32)
-    picked += (np.arange(draws, dtype=np.int32) * images)[:, None]
-    counts = np.bincount(picked.ravel(), minlength=draws * images)
-    return counts.reshape(draws, images).astype(np.float32)
+    if persons is None:
+        return _counts(images, random, draws)
+    numbers = person_numbers(persons)
+    return _counts(int(numbers.max()) + 1, random, draws)[:, numbers]
+
+
+def _counts(units: int, random: np.random.Generator, draws: int) -> NDArray[np.float32]:
+    """Returns how often each image or person is in each bootstrap sample, shape (draws, units)."""
+    picked = random.integers(units, size=(draws, units), dtype=np.int32)
+    picked += (np.arange(draws, dtype=np.int32) * units)[:, None]
+    counts = np.bincount(picked.ravel(), minlength=draws * units)
+    return counts.reshape(draws, units).astype(np.float32)
 
 
 def _accuracies(
@@ -130,10 +161,7 @@ def _accuracies(
 ) -> NDArray[np.float64]:
     """Returns accuracy by draw and run, shape (draws, R)."""
     if labels is None:
-        right = aligned.right.T.astype(np.float32)
-        if weights is None:
-            return np.repeat(right.mean(axis=0, dtype=np.float64)[None], draws, axis=0)
-        return (weights @ right).astype(np.float64) / len(aligned)
+        return np.repeat(aligned.right.mean(axis=1)[None], draws, axis=0)
     predicted = aligned.predicted.astype(np.int8)
     result = np.empty((draws, len(predicted)))
     for start in range(0, draws, _CHUNK):

@@ -533,4 +533,5 @@ def _framing_check(facts: _Facts) -> FramingCheck | None:
     truth = samples["label"].to_numpy(dtype=object)[rows]
     before = np.asarray(names[run.predicted[order]] == truth, dtype=bool)
     after = np.asarray(reframed.to_numpy(dtype=object)[rows] == truth, dtype=bool)
-    return FramingCheck.of(facts.reference.run_id, before, after)
+    persons = None if facts.persons is None else facts.persons[rows]
+    return FramingCheck.of(facts.reference.run_id, before, after, persons)

@@ -11,7 +11,7 @@ from scipy.special import bdtrc
 from fer_core.evaluation.estimate_trust import MOST_OUTSIDE
 from fer_core.evaluation.label_shift import AgreementCheck
 from fer_core.evaluation.shift import Cause, ClassShare, DistributionShift, RunShift
-from fer_core.evaluation.significance import LEVEL, mcnemar
+from fer_core.evaluation.significance import LEVEL, right_test
 
 LARGEST_UNSEEN = 0.05
 """A fall that the interval does not exclude from which more labels are asked for."""
@@ -52,7 +52,7 @@ class FramingCheck:
         run_id: The network.
         before, after: Accuracy, 0 to 1.
         faces: Number of labelled faces.
-        p_value: McNemar's test of both results on the same faces.
+        p_value: Paired test of both results on the same faces, see `significance.right_test`.
     """
 
     run_id: str
@@ -62,11 +62,23 @@ class FramingCheck:
     p_value: float
 
     @classmethod
-    def of(cls, run_id: str, before: NDArray[np.bool_], after: NDArray[np.bool_]) -> Self:
-        """Compares whether each face is right as framed and after reframing, both shape (N,)."""
-        gained, lost = int((after & ~before).sum()), int((before & ~after).sum())
+    def of(
+        cls,
+        run_id: str,
+        before: NDArray[np.bool_],
+        after: NDArray[np.bool_],
+        persons: NDArray[np.object_] | None = None,
+    ) -> Self:
+        """Compares whether each face is right as framed and after reframing.
+
+        Args:
+            run_id: The network.
+            before: Whether each face is right as framed, shape (N,).
+            after: Whether it is right after reframing, shape (N,).
+            persons: Person of each face, as `persons.persons_of` returns them.
+        """
         means = float(before.mean()), float(after.mean())
-        return cls(run_id, *means, len(before), mcnemar(gained, lost))
+        return cls(run_id, *means, len(before), right_test(after, before, persons))
 
     @property
     def is_sure(self) -> bool:

@@ -5,11 +5,19 @@ from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
-from scipy.special import bdtr
 
-from fer_core.evaluation.intervals import interval, resampled_counts
+from fer_core.evaluation.intervals import widest_interval
 from fer_core.evaluation.metrics import Indices
+from fer_core.evaluation.paired_tests import mcnemar, sign_flip_test
+from fer_core.evaluation.persons import (
+    IMAGES,
+    have_several_images,
+    persons_at,
+    resampled_cells,
+    sums_by_person,
+)
 from fer_core.evaluation.predictions import SplitPredictions
 
 LEVEL = 0.05
@@ -36,7 +44,7 @@ class Comparison:
         second: Id of the second run.
         only_first: Samples that only the first run gets right.
         only_second: Samples that only the second run gets right.
-        p_value: p-value of McNemar's exact test before correction.
+        p_value: p-value of `right_test` before correction.
         adjusted: p-value after Holm's correction over all pairs.
     """
 
@@ -60,22 +68,6 @@ class Comparison:
         return self.second, self.first
 
 
-def mcnemar(only_first: int, only_second: int) -> float:
-    """Returns McNemar's exact two-sided p-value (McNemar 1947).
-
-    Samples on which both models are right or both are wrong carry no information about the
-    difference. Under the null hypothesis each model wins half of the others.
-
-    Args:
-        only_first: Samples that only the first model gets right.
-        only_second: Samples that only the second model gets right.
-    """
-    discordant = only_first + only_second
-    if discordant == 0:
-        return 1.0
-    return min(1.0, 2 * float(bdtr(min(only_first, only_second), discordant, 0.5)))
-
-
 def holm(p_values: Sequence[float]) -> NDArray[np.float64]:
     """Returns Holm-adjusted p-values (Holm 1979), which control the family-wise error rate.
 
@@ -91,11 +83,44 @@ def holm(p_values: Sequence[float]) -> NDArray[np.float64]:
     return adjusted
 
 
-def compare_all(predictions: Mapping[str, SplitPredictions]) -> list[Comparison]:
+def paired_test_name(over: str) -> str:
+    """Returns the name of `right_test`, to begin a sentence.
+
+    Args:
+        over: What is tested, see `persons.resampled_units`.
+    """
+    return "McNemar's exact test" if over == IMAGES else f"Exact sign-flip test over {over}"
+
+
+def right_test(
+    first: NDArray[np.bool_],
+    second: NDArray[np.bool_],
+    persons: NDArray[np.object_] | None = None,
+) -> float:
+    """Returns the exact two-sided p-value that two models are equally accurate.
+
+    It is McNemar's test. If a person has several images, which resemble each other, the signs of
+    the persons' differences are flipped instead of those of the images.
+
+    Args:
+        first: Whether the first model is right, shape (N,).
+        second: Whether the second model is right, shape (N,).
+        persons: Person of each image, as `persons.persons_of` returns them.
+    """
+    if persons is None or not have_several_images(persons):
+        both = int(np.count_nonzero(first & second))
+        return mcnemar(int(np.count_nonzero(first)) - both, int(np.count_nonzero(second)) - both)
+    return sign_flip_test(sums_by_person(first.astype(np.float64) - second, persons))
+
+
+def compare_all(
+    predictions: Mapping[str, SplitPredictions], samples: pd.DataFrame | None = None
+) -> list[Comparison]:
     """Compares all pairs of runs.
 
     Args:
         predictions: Predictions by run id, for the same samples in any order.
+        samples: Samples indexed by id, with a column `group` if persons are known.
 
     Raises:
         ArtifactError: If runs have predictions for different samples.
@@ -103,16 +128,20 @@ def compare_all(predictions: Mapping[str, SplitPredictions]) -> list[Comparison]
     if not predictions:
         return []
     reference = next(iter(predictions.values()))
+    persons = None if samples is None else persons_at(samples, reference.ids)
     right = {run_id: split.aligned_with(reference).right for run_id, split in predictions.items()}
-    number = {run_id: int(np.count_nonzero(values)) for run_id, values in right.items()}
-    counts = []
-    for first, second in combinations(predictions, 2):
-        both = int(np.count_nonzero(right[first] & right[second]))
-        counts.append((first, second, number[first] - both, number[second] - both))
-    p_values = [mcnemar(only_first, only_second) for _, _, only_first, only_second in counts]
+    pairs = list(combinations(predictions, 2))
+    p_values = [right_test(right[first], right[second], persons) for first, second in pairs]
     return [
-        Comparison(*count, p_value, float(adjusted))
-        for count, p_value, adjusted in zip(counts, p_values, holm(p_values), strict=True)
+        Comparison(
+            first,
+            second,
+            int(np.count_nonzero(right[first] & ~right[second])),
+            int(np.count_nonzero(right[second] & ~right[first])),
+            p_value,
+            float(adjusted),
+        )
+        for (first, second), p_value, adjusted in zip(pairs, p_values, holm(p_values), strict=True)
     ]
 
 
@@ -157,32 +186,40 @@ def difference(
     second: NDArray[np.bool_],
     classes: int,
     *,
+    persons: NDArray[np.object_] | None = None,
     seed: int = 0,
 ) -> Difference:
     """Returns the paired bootstrap of the difference between two runs.
 
     Both runs are resampled with the same images, so that images which are hard for both do not
     widen the interval. The statistics depend only on how many images of each class both, one or
-    neither of the runs gets right; like `Bootstrap`, this draws these counts, not the images.
+    neither of the runs gets right; like `Bootstrap`, this draws these counts, not the images. If a
+    person has several images, persons are drawn; the interval is then at least as wide as that over
+    images, because few persons give too narrow ones.
 
     Args:
         truth: True class indices, shape (N,), at least one.
         first: Whether the first run is right, shape (N,).
         second: Whether the second run is right, shape (N,).
         classes: Number of classes.
+        persons: Person of each image, as `persons.persons_of` returns them.
         seed: Seed of the resampling.
     """
     cells = truth * 4 + first * 2 + second
-    table = np.bincount(cells, minlength=4 * classes).reshape(classes, 4)
-    resampled = resampled_counts(table.astype(np.int64), seed=seed)
-    accuracy, recall = _differences(np.concatenate([table[None], resampled]))
-    return Difference(
-        (float(accuracy[0]), *interval(accuracy[1:])), (float(recall[0]), *interval(recall[1:]))
+    values = _differences(np.bincount(cells, minlength=4 * classes).reshape(1, classes, 4))
+    draws = [
+        _differences(drawn.reshape(-1, classes, 4))
+        for drawn in resampled_cells(cells, 4 * classes, persons, seed)
+    ]
+    accuracy, recall = (
+        (float(value[0]), *widest_interval(resampled))
+        for value, *resampled in zip(values, *draws, strict=True)
     )
+    return Difference(accuracy, recall)
 
 
 def _differences(
-    tables: NDArray[np.int64],
+    tables: NDArray[np.float64] | NDArray[np.int64],
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Differences of accuracy and macro-recall, shape (R,).
 

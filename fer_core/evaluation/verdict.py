@@ -9,11 +9,21 @@ from dataclasses import dataclass
 import pandas as pd
 
 from fer_core.artifacts import BenchmarkDir
-from fer_core.evaluation.candidates import Candidate, CandidateSet, candidates_in
+from fer_core.evaluation.candidates import (
+    Candidate,
+    CandidateSet,
+    candidates_in,
+    persons_by_split,
+)
 from fer_core.evaluation.constraints import Constraints
 from fer_core.evaluation.error_costs import ErrorCosts
 from fer_core.evaluation.probe_text import probe_sentence
-from fer_core.evaluation.recommendation import Assessment, Recommendation, recommend
+from fer_core.evaluation.recommendation import (
+    Assessment,
+    CostComparisons,
+    Recommendation,
+    recommend,
+)
 from fer_core.evaluation.report import SplitMetrics
 from fer_core.evaluation.slices import Slice
 from fer_core.evaluation.weaknesses import SHOWN, Weaknesses, costly_confusions, slices_of
@@ -131,8 +141,12 @@ def read_verdict(
     info = benchmark.info()
     samples = benchmark.samples().set_index("id", drop=False)
     candidates = candidates_in(benchmark)
+    costs = costs or ErrorCosts()
     recommendation = recommend(
-        candidates.comparable, constraints or Constraints(), costs or ErrorCosts()
+        candidates.comparable,
+        constraints or Constraints(),
+        costs,
+        CostComparisons(costs, persons_by_split(candidates.comparable, samples)),
     )
     return build_verdict(
         info,

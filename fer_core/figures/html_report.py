@@ -11,8 +11,9 @@ from plotly.offline import get_plotlyjs
 from fer_core.evaluation.comparable import why_unranked
 from fer_core.evaluation.leaderboard import BenchmarkResults, Entry
 from fer_core.evaluation.leaderboard_columns import COLUMNS, Group, label_of
+from fer_core.evaluation.persons import IMAGES
 from fer_core.evaluation.scope import EVAL_SET_TITLES
-from fer_core.evaluation.significance import p_text
+from fer_core.evaluation.significance import p_text, paired_test_name
 from fer_core.evaluation.verdict import Verdict
 from fer_core.figures import charts, tables, trust
 from fer_core.figures.confusion import Normalisation, normalise
@@ -203,7 +204,7 @@ def _intervals(
     yield "<h2>Accuracy with confidence intervals</h2>"
     yield _figure(charts.interval_chart(estimates, titles, colours), "accuracy")
     images = entries[0].metrics.split.samples
-    over = "" if results.resampled == "images" else f" over {results.resampled}"
+    over = "" if results.resampled == IMAGES else f" over {results.resampled}"
     yield _note(f"Accuracy on {images:,} images. Bars are 95% bootstrap intervals{over}.")
 
 
@@ -278,8 +279,8 @@ def _significance(results: BenchmarkResults, titles: Mapping[str, str]) -> Itera
     yield _table(table, escaped=True)
     yield "</details>"
     yield _note(
-        "McNemar's exact paired test with Holm's correction over all pairs, at the 5% level. "
-        "Models of one tier do not differ significantly from the best model of that tier."
+        f"{paired_test_name(results.resampled)} with Holm's correction over all pairs, at the 5% "
+        "level. Models of one tier do not differ significantly from the best model of that tier."
     )
 
 

@@ -1,7 +1,5 @@
 """Costs of errors: hand-worked, and paired tests against enumeration."""
 
-from itertools import product
-
 import numpy as np
 import pytest
 from hypothesis import given
@@ -14,10 +12,10 @@ from fer_core.evaluation.error_costs import (
     cost_difference,
     paired_test,
     presets,
-    sign_flip_test,
 )
 from fer_core.evaluation.metrics import accuracy, confusion_matrix, macro_recall
-from fer_core.evaluation.significance import difference, mcnemar
+from fer_core.evaluation.paired_tests import mcnemar
+from fer_core.evaluation.significance import difference
 from tests.support.candidates import LABELS, predicted
 
 CLASSES = st.integers(0, 2)
@@ -88,28 +86,6 @@ def test_with_equal_costs_the_test_is_mcnemars(rows):
     assert paired_test(first, second, ErrorCosts()) == pytest.approx(expected)
 
 
-@pytest.mark.parametrize(
-    "differences", [[1, 1, 2, -1], [5, -1, 1, 1, 1, 0], [3, 3, 3, 1, 1, 1, -2], [0.5, 2, 2, 2, 2]]
-)
-def test_drawn_flips_approach_the_enumeration_of_all(differences):
-    gaps = np.array(differences, dtype=np.float64)
-    flips = np.array(list(product((-1, 1), repeat=len(gaps))))
-    exact = (np.abs(flips @ gaps) >= abs(gaps.sum()) - 1e-9).mean()
-    assert sign_flip_test(gaps) == pytest.approx(exact, abs=0.015)
-
-
-@pytest.mark.parametrize("size", [0.5, 1.0, 3.0])
-def test_differences_of_one_size_are_tested_exactly(size):
-    """Four of five have one sign: twice the probability of at most one of five, 6 / 32."""
-    assert sign_flip_test(size * np.array([1, 1, 0, -1, 1, 1])) == pytest.approx(0.375)
-    assert sign_flip_test(size * np.array([-1, -1, 1, -1, -1])) == pytest.approx(0.375)
-
-
-def test_no_difference_is_no_evidence_and_a_large_one_is():
-    assert sign_flip_test(np.zeros(9)) == 1.0
-    assert sign_flip_test(np.tile([1.0, 5.0], 40)) == pytest.approx(1 / 10_000)
-
-
 @given(PAIRS, st.sampled_from(["equal", "balanced", "*>angry=5", "balanced,*>angry=5"]))
 def test_a_difference_is_that_of_the_mean_costs_within_its_interval(rows, text):
     truth, one, other = zip(*rows, strict=True)
@@ -136,3 +112,19 @@ def test_intervals_are_those_of_the_paired_bootstrap():
     ):
         gap = cost_difference(first, second, costs)
         assert (-gap.value, -gap.high, -gap.low) == pytest.approx(expected, abs=0.006)
+
+
+def test_persons_are_tested_and_resampled_instead_of_their_images():
+    """One person has four images on which only the first run is right, another one the contrary."""
+    truth = [0] * 6
+    first, second = predicted(truth, [0, 0, 0, 0, 1, 1]), predicted(truth, [1, 1, 1, 1, 0, 1])
+    persons = np.array(["a", "a", "a", "a", "b", "c"], dtype=object)
+    assert paired_test(first, second, ErrorCosts()) == pytest.approx(mcnemar(4, 1))
+    assert (
+        paired_test(first, second, ErrorCosts(), persons) == 1.0
+    )  # sums of 3 and 5 are all there are
+    gap = cost_difference(first, second, ErrorCosts())
+    wide = cost_difference(first, second, ErrorCosts(), persons)
+    assert gap.value == wide.value == pytest.approx(-0.5)
+    assert (wide.low, wide.high) == (-1, 1)  # one of 27 resamples is of the first person only
+    assert wide.low <= gap.low <= gap.high <= wide.high

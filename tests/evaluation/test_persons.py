@@ -9,8 +9,10 @@ from fer_core.evaluation.persons import (
     person_numbers,
     persons_at,
     persons_of,
+    resampled_cells,
     resampled_sums,
     resampled_units,
+    sums_by_person,
 )
 
 
@@ -53,3 +55,22 @@ def test_a_resample_draws_as_many_persons_with_all_their_images():
     drawn = {tuple(row) for row in sums.astype(int).tolist()}
     assert drawn == {(2, 20), (1, 110), (0, 200)}  # the first twice, both, the second twice
     assert (sums[:, 0] == 1).mean() == pytest.approx(0.5, abs=0.05)
+
+
+def test_values_are_summed_by_person():
+    values = np.array([1.0, 2.0, 4.0, 8.0])
+    assert sums_by_person(values, of("a", None, "b", "a")).tolist() == [9, 4, 2]
+    assert sums_by_person(values, of("a", "b", None, None)).tolist() == values.tolist()
+    assert sums_by_person(values, None).tolist() == values.tolist()
+
+
+def test_a_table_is_resampled_over_images_and_over_persons():
+    cells = np.array([0, 0, 2])
+    (images,) = resampled_cells(cells, 3, of("a", "b", "c"))
+    assert (images.sum(axis=1) == 3).all()
+    assert {tuple(row) for row in images.astype(int)} == {
+        (3, 0, 0), (2, 0, 1), (1, 0, 2), (0, 0, 3),
+    }  # fmt: skip
+    again, persons = resampled_cells(cells, 3, of("a", "a", "b"))
+    np.testing.assert_array_equal(again, images)
+    assert {tuple(row) for row in persons.astype(int)} == {(4, 0, 0), (2, 0, 1), (0, 0, 2)}

@@ -132,3 +132,26 @@ def test_chances_of_labels_agree_with_drawn_votes():
         drawn = random.multinomial(10, row / 10, size=100_000) + random.random((100_000, 3)) / 2
         shares = np.bincount(drawn.argmax(axis=1), minlength=3) / 100_000
         np.testing.assert_allclose(chances, shares, atol=0.006)
+
+
+@pytest.mark.parametrize("annotators", [False, True])
+def test_persons_are_drawn_with_all_their_images(annotators, monkeypatch):
+    """Two persons: one run is right on all images of the first, the other of the second."""
+    monkeypatch.setattr(resampled_accuracy, "EXACT_IMAGES", 0)
+    truth, ids = np.zeros(4, dtype=np.int64), np.array(list("abcd"), dtype=object)
+    answers = {"first": [0, 0, 0, 1], "second": [1, 1, 1, 0]}
+    aligned = AlignedPredictions.of(
+        {
+            run: SplitPredictions(LABELS, ids, truth, np.eye(3)[given])
+            for run, given in answers.items()
+        }
+    )
+    persons = np.array(["p", "p", "p", "q"], dtype=object)
+    certain = Votes(np.eye(3)[truth] * 5, np.zeros((4, 1))) if annotators else None
+    if annotators:
+        monkeypatch.setattr(resampled_accuracy, "EXACT_IMAGES", 4)
+    drawn = resampled_accuracies(
+        aligned, certain, np.random.default_rng(0), 2000, images=True, persons=persons
+    )
+    assert {tuple(row) for row in drawn} == {(1, 0), (0.75, 0.25), (0, 1)}
+    assert (drawn[:, 0] == 0.75).mean() == pytest.approx(0.5, abs=0.05)

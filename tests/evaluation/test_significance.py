@@ -1,20 +1,23 @@
 """Paired tests: hand-worked, against scipy, and properties."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy import stats
 
 from fer_core.errors import ArtifactError
 from fer_core.evaluation.predictions import SplitPredictions
 from fer_core.evaluation.significance import (
+    LEVEL,
     Comparison,
     compare_all,
+    difference,
     holm,
-    mcnemar,
     p_sentence,
     p_text,
+    paired_test_name,
+    right_test,
     tiers,
 )
 from fer_core.labels import LabelSet
@@ -38,24 +41,6 @@ def scores(right: list[bool], order=None) -> SplitPredictions:
     if order is None:
         return whole
     return SplitPredictions(LABELS, ids[order], whole.truth[order], probabilities[order])
-
-
-def test_mcnemar_by_hand():
-    assert mcnemar(0, 0) == 1.0
-    assert mcnemar(5, 0) == pytest.approx(2 / 2**5)
-    assert mcnemar(1, 3) == pytest.approx(2 * (1 + 4) / 2**4)
-    assert mcnemar(7, 7) == 1.0
-
-
-@given(st.integers(0, 60), st.integers(0, 60))
-def test_mcnemar_is_symmetric_and_a_probability(one, other):
-    assert mcnemar(one, other) == pytest.approx(mcnemar(other, one))
-    assert 0 < mcnemar(one, other) <= 1
-
-
-def test_mcnemar_with_many_samples_is_the_chi_square_test():
-    expected = stats.chi2(1).sf((abs(520 - 430) - 1) ** 2 / 950)
-    assert mcnemar(520, 430) == pytest.approx(expected, rel=0.02)
 
 
 def test_holm_by_hand():
@@ -104,3 +89,48 @@ def test_a_single_run_is_its_own_tier():
     assert tiers(["a"], []) == {"a": "A"}
     assert compare_all({"a": scores([True])}) == []
     assert compare_all({}) == []
+
+
+def test_persons_with_several_images_are_tested_instead_of_images():
+    first = np.array([True] * 6 + [False] * 2)
+    second = ~first
+    persons = np.array(["a", "a", "a", "b", "b", "b", "c", "d"], dtype=object)
+    assert right_test(first, second) == pytest.approx(2 * (1 + 8 + 28) / 2**8)
+    each = np.arange(8).astype(object)
+    assert right_test(first, second, each) == pytest.approx(2 * (1 + 8 + 28) / 2**8)
+    # sums 3, 3, -1, -1: of 16 flips, 6 - 2 = 4 or more is reached by 2 * (1 + 2 + 1)
+    assert right_test(first, second, persons) == pytest.approx(8 / 16)
+    samples = pd.DataFrame({"group": persons}, index=[f"s/{i}" for i in range(8)])
+    runs = {"a": scores(list(first)), "b": scores(list(second))}
+    assert compare_all(runs, samples)[0].p_value == pytest.approx(8 / 16)
+    assert compare_all(runs)[0].p_value == pytest.approx(2 * (1 + 8 + 28) / 2**8)
+    assert (compare_all(runs, samples)[0].only_first, len(compare_all(runs))) == (6, 1)
+
+
+def test_with_images_that_persons_share_the_test_keeps_its_level():
+    """Forty persons, whose ten images one of two equally accurate runs gets right."""
+    random = np.random.default_rng(0)
+    persons = np.repeat(np.arange(40), 10).astype(object)
+    images, by_person = 0, 0
+    for _ in range(200):
+        first = np.repeat(random.random(40) < 0.5, 10)
+        images += right_test(first, ~first) < LEVEL
+        by_person += right_test(first, ~first, persons) < LEVEL
+    assert images > 60
+    assert by_person <= 20  # 5% of 200 are 10; twice as many have a probability of 0.2%
+
+
+def test_the_name_of_the_test_says_what_is_tested():
+    assert paired_test_name("images") == "McNemar's exact test"
+    assert paired_test_name("persons") == "Exact sign-flip test over persons"
+
+
+def test_a_difference_is_bootstrapped_over_persons():
+    first = np.array([True, True, True, False])
+    persons = np.array(["a", "a", "a", "b"], dtype=object)
+    truth = np.zeros(4, dtype=np.int64)
+    over_images = difference(truth, first, ~first, 2)
+    over_persons = difference(truth, first, ~first, 2, persons=persons)
+    assert over_persons.accuracy == (0.5, -1.0, 1.0)
+    assert over_images.accuracy[0] == 0.5
+    assert over_images.accuracy[1] > -1.0

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from fer_core.evaluation.candidates import candidates_in
+from fer_core.evaluation.candidates import Split, candidates_in, persons_by_split
 from fer_core.evaluation.constraints import Constraints
 from fer_core.evaluation.error_costs import ErrorCosts
 from fer_core.evaluation.recommendation import recommend
@@ -67,3 +67,22 @@ def test_columns_about_the_person_are_reported(toy):
     result = recommend(candidates.comparable, Constraints(), ErrorCosts())
     with_age = samples.assign(age=np.arange(len(samples)))
     assert build_verdict(toy.benchmark.info(), with_age, candidates, result).describes_persons
+
+
+def test_runs_are_compared_over_the_persons_that_samples_name(toy, monkeypatch):
+    """All images on which the first run errs are of one person."""
+    candidates = candidates_in(toy.benchmark).comparable
+    first = candidates[0]
+    wrong = {*first.test.ids[~first.test.right], *first.validation.ids[~first.validation.right]}
+    samples = toy.benchmark.samples()
+    samples["group"] = np.where(samples["id"].isin(wrong), "ann", "bob")
+    monkeypatch.setattr(type(toy.benchmark), "samples", lambda _: samples)
+    persons = persons_by_split(candidates, samples.set_index("id"))
+    assert set(persons[Split.TEST]) == set(persons[Split.VALIDATION]) == {"ann", "bob"}
+    over_persons = read_verdict(toy.benchmark).recommendation
+    over_images = recommend(candidates, Constraints(), ErrorCosts())
+    wide = {item.run_id: item.difference for item in over_persons.others}
+    narrow = {item.run_id: item.difference for item in over_images.others}
+    assert set(wide) == set(narrow)
+    assert all(wide[run_id].low <= narrow[run_id].low for run_id in narrow)
+    assert any(wide[run_id].low < narrow[run_id].low for run_id in narrow)
