@@ -133,6 +133,7 @@ def _state(content: object, name: str, levels: int) -> TorchFile | None:
     """Returns the state dict in a value of a checkpoint; None if it has none."""
     if not isinstance(content, Mapping) or not levels:
         return None
+    content = {key: _as_tensor(value) for key, value in content.items()}
     if _is_state(content):
         return TorchFile(content)
     if _is_mixed(content):
@@ -150,6 +151,11 @@ def _state(content: object, name: str, levels: int) -> TorchFile | None:
     ]
     if not states:
         return None
+    if parts := _backbone_and_layer(states):
+        backbone, layer = parts
+        tensors = {f"{layer}.{own}": value for own, value in states[layer].tensors.items()}
+        note = f"The weights under {backbone!r} and the layer under {layer!r} of {name} were read."
+        return TorchFile({**states[backbone].tensors, **tensors}, (*notes, note))
     picked, *others = states
     rivals = [key for key in others if _is_rival(states[key].tensors, states[picked].tensors)]
     if rivals and picked not in _KEYS:
@@ -163,6 +169,34 @@ def _state(content: object, name: str, levels: int) -> TorchFile | None:
             f"{', '.join(map(repr, others))} were not."
         )
     return TorchFile(states[picked].tensors, (*notes, *states[picked].notes))
+
+
+def _backbone_and_layer(states: Mapping[Any, TorchFile]) -> tuple[Any, Any] | None:
+    """Returns the keys of a backbone and of one linear layer; None if a file has anything else."""
+    layers = [key for key, state in states.items() if _is_linear(state.tensors)]
+    others = [key for key in states if key not in layers]
+    return (others[0], layers[0]) if len(layers) == len(others) == 1 else None
+
+
+def _is_linear(tensors: Mapping[str, Tensor]) -> bool:
+    """Whether these are the weight and, if it has one, the bias of one linear layer."""
+    layers = {key.rpartition(".")[0] for key in tensors}
+    parts = {key.rpartition(".")[2]: tensor for key, tensor in tensors.items()}
+    weight = parts.get("weight")
+    return (
+        len(layers) == 1
+        and set(parts) <= {"weight", "bias"}
+        and weight is not None
+        and weight.ndim == 2
+    )
+
+
+def _as_tensor(value: Any) -> Any:  # noqa: ANN401 (whatever the file holds)
+    """Returns numbers of numpy as a tensor, and anything else as it is."""
+    if not isinstance(value, np.ndarray) or value.dtype.kind not in "fiu":
+        return value
+    readable = value.dtype.isnative and value.dtype.itemsize <= 8
+    return torch.from_numpy(value) if readable else value
 
 
 def _is_rival(tensors: Mapping[str, Tensor], others: Mapping[str, Tensor]) -> bool:

@@ -49,6 +49,7 @@ def saved(path, content):
             "best": collections.deque([1]),
         },
         {"state_dict": STATE, "history": collections.defaultdict(list, loss=[1.0])},
+        {"params": {name: value.numpy() for name, value in STATE.items()}, "epoch": 3},
     ],
 )
 def test_the_state_dict_is_found(content, tmp_path):
@@ -96,6 +97,24 @@ def test_several_networks_of_one_architecture_need_a_key(tmp_path):
     with pytest.raises(WeightsError, match=r"no weights under 'ema' .*\. It has student"):
         read_torch_file(path, "ema")
     assert set(read_torch_file(saved(tmp_path, {"a": STATE, "b": STATE})).tensors) == set(STATE)
+
+
+@pytest.mark.parametrize("first", ["backbone", "classifier"])
+def test_a_backbone_and_a_classifier_under_separate_keys_are_one_network(first, tmp_path):
+    backbone = {"conv.weight": torch.ones(2, 3, 1, 1), "bn.weight": torch.ones(2)}
+    classifier = {"weight": torch.ones(7, 2), "bias": torch.zeros(7)}
+    content = {"backbone": backbone, "classifier": classifier, "optimizer": OPTIMIZER}
+    ordered = {first: content[first], **content}
+    read = read_torch_file(saved(tmp_path, ordered))
+    assert {name: tuple(value.shape) for name, value in read.tensors.items()} == {
+        "conv.weight": (2, 3, 1, 1),
+        "bn.weight": (2,),
+        "classifier.weight": (7, 2),
+        "classifier.bias": (7,),
+    }
+    assert read.notes == (
+        "The weights under 'backbone' and the layer under 'classifier' of net.pth were read.",
+    )
 
 
 def test_a_key_is_also_a_prefix_and_may_be_below_another(tmp_path):

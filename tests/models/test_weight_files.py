@@ -159,3 +159,17 @@ def test_weights_are_known_by_content_and_parts_by_name(tmp_path):
     onnx_net(tmp_path / "net.pth")
     with pytest.raises(WeightsError, match=r"net\.pth is an ONNX network\. It can be imported"):
         read_file(tmp_path / "net.pth")
+
+
+@torch.inference_mode()
+def test_a_backbone_and_its_classifier_are_read_as_one_network(vit, tmp_path):
+    """A training script saved the classifier beside the backbone, both wrapped by DataParallel."""
+    state = {f"module.{name}": value for name, value in vit.state_dict().items()}
+    parts = {
+        "backbone": {name: value for name, value in state.items() if ".head." not in name},
+        "fc": {name: value for name, value in state.items() if ".head." in name},
+    }
+    torch.save({"epoch": 9, **parts}, tmp_path / "net.pth")
+    published, images = read(tmp_path / "net.pth"), torch.rand(2, 3, 64, 64)
+    torch.testing.assert_close(logits(published, images), vit(images))
+    assert any("the layer under 'fc' of net.pth" in note for note in published.notes)
