@@ -1,6 +1,7 @@
 """Models of other projects become runs by one command and get what trained runs get."""
 
 import json
+import shutil
 import struct
 
 import numpy as np
@@ -12,7 +13,7 @@ import timm
 import torch
 
 from fer_core.abilities import abilities_of
-from fer_core.config import ModelConfig
+from fer_core.config import EnsembleRecipe, ModelConfig, parse_recipe
 from fer_core.engine.classifiers import load_classifier
 from fer_core.engine.networks import load_network
 from fer_core.errors import DataError, FerscopeError, RecipeError, WeightsError
@@ -117,6 +118,19 @@ def test_all_are_ranked_with_their_ensemble(shop):
     assert set(toy.benchmark.run("all").info().members) == {
         *IMPORTED, LITE1,
     }  # fmt: skip
+
+
+def test_an_ensemble_of_runs_can_require_a_macro_recall(shop):
+    toy, run, _ = shop
+    ids = (*IMPORTED, LITE1, "--weights", "greedy", "--name", "fair")
+    run("ensemble", "toy", *ids, "--least-macro-recall", "0.75")
+    info = toy.benchmark.run("fair").info()
+    recipe = EnsembleRecipe(
+        kind="ensemble", name="fair", profile="cpu", runs=(*IMPORTED, LITE1), method="greedy",
+        least_macro_recall=0.75,
+    )  # fmt: skip
+    assert parse_recipe(info.recipe) == recipe
+    shutil.rmtree(toy.benchmark.run("fair").info_path.parent)
 
 
 def test_each_is_measured_like_a_trained_run(shop):

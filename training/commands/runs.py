@@ -276,6 +276,15 @@ def ensemble(
             "validation; fixed: none."
         ),
     ] = "accuracy",
+    least_macro_recall: Annotated[
+        float,
+        typer.Option(
+            min=0.0,
+            max=1.0,
+            help="Macro-recall that greedy weights and the prior shift must reach on validation, "
+            "such as 0.76.",
+        ),
+    ] = 0.0,
     name: Annotated[str, typer.Option(help="Id of the new run.")] = "ensemble",
     title: Annotated[
         str, typer.Option(help="Display name.", show_default="the members' titles")
@@ -308,6 +317,7 @@ def ensemble(
         "runs": runs,
         "method": "greedy" if weights == "greedy" else "mean",
         "prior": prior,
+        "least_macro_recall": least_macro_recall,
         "title": title,
     }
     recipe = parse_recipe(content)
