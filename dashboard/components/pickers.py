@@ -186,7 +186,7 @@ def select_box(
         st.session_state[key] = requested
         if requested not in values:
             name = plain(f"{label} {requested!r}")
-            st.warning(f"The address names {name}, which does not exist here.",
+            st.warning(f"The link names {name}, which does not exist here. Pick another one below.",
                        icon=":material/link_off:")  # fmt: skip
     elif requested is None:  # another page was open, if any
         st.session_state[key] = before

@@ -274,7 +274,7 @@ def _embedding_neighbours(benchmark: Benchmark, pictures: Pictures, sample_id: s
     index = embeddings.index_of(run)
     vector = None if index is None else embeddings.vector_of(index, sample_id)
     if index is None or vector is None:
-        st.caption("It was not computed yet. Compute it:")
+        st.caption("The embedding has not been computed yet. Compute it:")
         name = benchmark.info.name
         st.code(f"python -m training embed {name} {run.run_id}", language="bash")
         return

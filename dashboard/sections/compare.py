@@ -362,7 +362,7 @@ def _similar_by_embedding(
     st.markdown(f"**Most similar training pictures by the embedding of {title}**")
     index = embeddings.index_of(run)
     if index is None:
-        st.caption("It was not computed yet. Compute it:")
+        st.caption("The embedding has not been computed yet. Compute it:")
         name = benchmark.info.name
         st.code(f"python -m training embed {name} {run.run_id}", language="bash")
         return

@@ -39,7 +39,10 @@ def sentence(new: str, old: str, gap: Difference, p_value: float) -> str:
         f"**{plain(better)}** is {100 * abs(value):.1f} percentage points more accurate than "
         f"**{plain(worse)}**."
     )
-    chance = f"equally accurate models would differ this much in {_chance(p_value)} of such tests."
+    chance = (
+        "equally accurate models would differ at least this much in "
+        f"{_chance(p_value)} of such tests."
+    )
     if p_value < LEVEL:
         return f"{start} The difference is significant: {chance}"
     return (

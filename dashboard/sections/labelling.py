@@ -84,14 +84,14 @@ def _known_labels(benchmark: Benchmark, pool: BenchmarkPool) -> None:
     known = pool.pool.known_images
     if known:
         st.caption(
-            f"{known:,} faces have a label of the set. They count as labelled and are not shown. "
-            f"Estimates for the other {len(pool.ids):,} faces do not use them, because it is not "
-            "known how they were drawn."
+            f"{known:,} faces already have a label in the set. They count as labelled and are not "
+            f"shown. Estimates for the other {len(pool.ids):,} faces do not use these labels, "
+            "because it is not known how the labelled faces were drawn."
         )
     elif benchmark.info.labelled:
         st.caption(
-            "Every face has a label of the set, and the Leaderboard ranks the models with them. "
-            "Your labels here check or correct them; only yours count."
+            "Every face already has a label in the set, and the Leaderboard ranks the models by "
+            "these labels. Use this page to check or correct them; here only your labels count."
         )
 
 
@@ -263,7 +263,9 @@ def _adjustment(benchmark: Benchmark, pool: BenchmarkPool, now: LabelState) -> N
             ],
         }
     )
-    st.caption("95% intervals. `python -m training adapt` makes a run with them.")
+    st.caption(
+        "95% intervals. To make a run with such a correction, use `python -m training adapt`."
+    )
     if point is None:
         return
     if adjustment.helps:

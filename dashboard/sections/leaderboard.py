@@ -233,8 +233,8 @@ def _test_readings(entries: Sequence[Entry]) -> None:
     st.caption(
         "Every evaluation on test is counted in run.json as a reading. The lineage of a run is the "
         "run with earlier trainings of its id, the run that it started from, its teachers or "
-        "members, and the ensembles that it is a member of. The last interval holds for all these "
-        "readings together if no version was changed after one of them."
+        "members, and the ensembles that it is a member of. The last interval is valid for all "
+        "these readings together, if no version was changed after a reading."
     )
 
 
@@ -324,12 +324,13 @@ def _test(over: str) -> str:
     """Returns what the paired test measures, in two sentences."""
     if over == IMAGES:
         return (
-            "McNemar's exact test: only images that exactly one of the two models has right count. "
-            "p is the probability of such an uneven split if both models were equally accurate."
+            "McNemar's exact test uses only the images that exactly one of the two models predicts "
+            "correctly. p is the probability of a split at least as uneven if both models were "
+            "equally accurate."
         )
     return (
         f"{paired_test_name(over)}, because their images resemble each other. p is the "
-        "probability of such a difference if both models were equally accurate."
+        "probability of a difference at least as large if both models were equally accurate."
     )
 
 
@@ -364,7 +365,7 @@ def pairs(benchmark: Benchmark, board: Board, scope: Scope) -> None:
                 share=True,
             ),
             "complementarity",
-            "Share of the row model's errors that the column model has right.",
+            "Share of the row model's errors that the column model predicts correctly.",
         )
     st.caption(
         f"Oracle accuracy: at least one model is right on {agreement.oracle_accuracy:.1%} of the "

@@ -41,8 +41,8 @@ def section(benchmark: Benchmark, pick: Assessment) -> OperatingPoint | None:
         "When is the model unsure?",
         MODES,
         Key.POINT,
-        help_text="It predicts only if its calibrated probability reaches the threshold. Choose on "
-        "the curve of validation; test only confirms.",
+        help_text="The model predicts only if its calibrated probability reaches the threshold. "
+        "Choose the threshold on the validation curve; the test curve only confirms it.",
     )
     splits = cache.calibrated(benchmark, pick.run_id)
     limits = _limits(splits[1].labels.names, mode) if mode in (RISK, PRECISION) else None

@@ -62,7 +62,7 @@ def run_of(benchmark: Benchmark, probed: Sequence[str]) -> tuple[Run, DrawnAccur
     if accuracy is None:
         st.warning(
             f"The probe of {plain(benchmark.titles[run.run_id])} is damaged or older than the "
-            "model. Probe it again:",
+            "model. Probe the model again:",
             icon=":material/warning:",
         )
         command = f"python -m training probe {benchmark.info.name} {run.run_id} --again"

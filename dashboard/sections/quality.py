@@ -54,8 +54,8 @@ def counts(benchmark: Benchmark) -> None:
         "Test images with a copy",
         f"{len(leaked):,}",
         help=f"Of the {scored:,} test images that are scored, those with a copy in the original "
-        f"train or validation: {_kinds(leaked)}. The closest copy counts. The leak-free score "
-        "leaves them out.",
+        f"train or validation, by their closest copy: {_kinds(leaked)}. The leak-free score "
+        "leaves these images out.",
         border=True,
     )
     columns[2].metric(
@@ -68,8 +68,8 @@ def counts(benchmark: Benchmark) -> None:
     columns[3].metric(
         "Outliers",
         f"{extreme['id'].nunique():,}",
-        help="Images of train, validation and test with an extreme value; each counts once. The "
-        "list has them by reason, and excluded images too.",
+        help="Images of train, validation and test with an extreme value; each image counts once. "
+        "The list below groups them by reason and includes excluded images.",
         border=True,
     )
 
@@ -228,14 +228,15 @@ def _train_labels(benchmark: Benchmark) -> None:
         f"{len(table):,} of {issues.images:,} training labels disagree with a model: a linear "
         f"classifier on the features of {plain(issues.features)}, trained on the other "
         f"{issues.folds - 1} of {issues.folds} folds, predicts another class about as confidently "
-        "as for images of that class (confident learning). Out-of-fold accuracy: "
-        f"{issues.accuracy:.1%}; the lower it is, the more of these labels are right. They may be "
-        "wrong or hard cases: look at them before you change them. Lowest label quality first."
+        "as it does for images of that class (confident learning). Out-of-fold accuracy: "
+        f"{issues.accuracy:.1%}; the lower it is, the more of these labels are right. A listed "
+        "label may be wrong, or its image hard: look at the image before you change the label. "
+        "Lowest label quality first."
     )
     if issues.saw_labels:
         st.warning(
-            "The features come from a network that was trained on these labels. It may have "
-            "memorised wrong ones, so fewer of them are listed.",
+            "The features come from a network that was trained on these labels. The network may "
+            "have memorised wrong labels, so fewer of them are listed.",
             icon=":material/visibility_off:",
         )
     _votes(table)
@@ -267,8 +268,8 @@ def _held_out_labels(benchmark: Benchmark) -> None:
     st.caption(
         f"{len(table):,} labels of validation and test disagree with the models: {count} "
         f"{'network' if count == 1 else 'networks'}, not trained on these images, on average "
-        "predict another class about as confidently as for images of that class (confident "
-        "learning). They may be wrong or hard cases. Lowest label quality first."
+        "predict another class about as confidently as they do for images of that class (confident "
+        "learning). A listed label may be wrong, or its image hard. Lowest label quality first."
     )
     if count == 1:
         st.warning(

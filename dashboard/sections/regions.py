@@ -103,12 +103,13 @@ def region_legend(masks: Mapping[str, NDArray[np.bool_]], *, exact: bool) -> dic
         "over its exact regions, which are known because these faces are drawn."
         if exact
         else "The assumed position of brows, eyes, nose and mouth in every crop: the average over "
-        "drawn (synthetic) faces in the framing of the dataset. It is inexact for turned faces. "
-        "The drawn faces of the last table have exact masks."
+        "drawn (synthetic) faces in the framing of the dataset. The position is inexact for turned "
+        "faces. The drawn faces of the last table have exact masks."
     )
     right.caption(
-        f"{where} Below, each column title gives the region's share of the picture. Orange: its "
-        "share of the saliency is larger, so it gets more saliency than by chance. Blue: smaller."
+        f"{where} In the table below, column titles give each region's share of the picture. "
+        "Orange: the region's share of the saliency is larger than its share of the picture, so it "
+        "gets more saliency than by chance. Blue: smaller."
     )
     return areas(masks)
 
@@ -246,13 +247,13 @@ def method_ranking(benchmark: Benchmark, run: Run) -> None:
     st.caption(
         "Means with 95% bootstrap intervals over faces. ✓: the method beats both baselines on the "
         "same faces (not defined for stability and randomisation). Deletion: confidence "
-        "while salient cells are removed; lower is better. Insertion: the same while they are "
+        "while salient cells are removed; lower is better. Insertion: confidence while they are "
         "revealed; higher is better. ROAD: deletion with inpainting; above 0 is good. Stability: 1 "
         "if noise does not change the map; compare it between methods, not between models, whose "
         "inputs are normalised differently. Randomisation: rank correlation with the maps of the "
         "network after all its weights were made random (few faces); near 0 is good. Pointing "
         "game: how often the maximum lies on the regions of a drawn face that form its expression. "
-        "Mass on evidence: the share of the map on them."
+        "Mass on evidence: the share of the map on these regions."
     )
     download.button(
         "Download (csv)",

@@ -40,8 +40,8 @@ def reliability(
             "Bins",
             {str(binning): str(binning) for binning in Binning},
             Key.BINS,
-            help_text="Equal width divides confidence evenly; adaptive bins hold equally many "
-            "images.",
+            help_text="Equal width: bins cover equal ranges of confidence. Adaptive: bins have "
+            "equal numbers of images.",
         )
     )
     left, right = st.columns(2, gap="large")
@@ -178,8 +178,8 @@ def selective_prediction(benchmark: Benchmark, entries: Mapping[str, Entry]) -> 
     )
     st.caption(
         "Coverage at a risk: the largest share of images, most confident first, with at most that "
-        "error rate. It is read off the scored images; for new images choose the confidence "
-        "threshold on validation."
+        "error rate. These values hold for the scored images; for new images, choose the "
+        "confidence threshold on validation."
     )
 
 
@@ -263,11 +263,12 @@ def slices(tested: Sequence[Slice], run_id: str) -> None:
     shares = ("error rate", "error rate elsewhere", "at the same class frequencies")
     opening_table.show(rows, opens, "slices", dict.fromkeys(shares, percent))
     st.caption(
-        "Click a number of images to see their confusion matrix, another number to see the errors. "
-        "Tested: every property and every intersection of two with at least 30 images (Fisher's "
-        "exact test, one-sided, Holm's correction). A slice must also be worse than other images "
-        "of the same classes (Mantel-Haenszel test), and an intersection worse than both of its "
-        "properties. The Confusion matrix and the Error explorer can filter by these properties."
+        "Click a number of images to open the slice's confusion matrix, or any other number to "
+        "list its errors. Tested: every property and every intersection of two with at least 30 "
+        "images (Fisher's exact test, one-sided, Holm's correction). A slice must also be worse "
+        "than other images of the same classes (Mantel-Haenszel test), and an intersection worse "
+        "than both of its properties. The Confusion matrix and the Error explorer can filter by "
+        "these properties."
     )
 
 

@@ -143,7 +143,7 @@ def failures(benchmark: Benchmark, verdict: Verdict) -> None:
             query = pages.run_query(benchmark.info.name, pick.run_id, cell)
             pages.link("confusion", f"Open these {confusion.images:,} images", query)
         if not weak.confusions:
-            st.caption("It makes no error on test.")
+            st.caption("This model makes no error on test.")
     if weak.drawn_faces:
         st.markdown(f"**Drawn faces.** {plain(weak.drawn_faces)}")
         query = pages.run_query(benchmark.info.name, pick.run_id, {Key.PROBE: ONLY_CHANGED})

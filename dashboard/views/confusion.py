@@ -110,8 +110,8 @@ with chart:
         st.caption(
             f"{images:,} images, accuracy {metrics.accuracy(matrix):.1%}. Green cells are "
             "correct predictions, red cells are errors; stronger colours are larger shares of the "
-            f"{'column' if show == Normalisation.BY_PREDICTION else 'row'}. The pointer over a "
-            "cell shows Wilson's 95% interval of its share of the true class."
+            f"{'column' if show == Normalisation.BY_PREDICTION else 'row'}. Hover over a "
+            "cell to see the 95% Wilson interval of its share of the true class."
         )
     else:
         unit = "images" if show == Normalisation.COUNTS else "percentage points"

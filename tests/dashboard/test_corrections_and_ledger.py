@@ -103,4 +103,4 @@ def test_likely_label_errors_of_train_are_listed_and_exported(open_page, artifac
     listed = named(app, "proposal")
     assert listed[["id", "proposal", "take"]].to_numpy().tolist() == [[first["id"], other, True]]
     assert "1 of 140 training labels disagree with a model" in texts(app)
-    assert "memorised wrong ones" in texts(app)
+    assert "memorised wrong labels" in texts(app)

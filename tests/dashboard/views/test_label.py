@@ -39,7 +39,7 @@ def test_labels_are_stored_with_step_and_probability_and_undone(
     open_page, toy, artifacts_copy, store
 ):
     app = open_label(open_page, toy, artifacts_copy, annotator="ann")
-    assert "Every face has a label of the set" in texts(app)
+    assert "Every face already has a label in the set" in texts(app)
     assert "0 of 70 faces labelled, 0 unclear" in texts(app)
     app.toggle(key="show-set-calibration").set_value(True).run()
     assert "need 20 clear labels; there are 0." in texts(app)
@@ -146,7 +146,7 @@ def test_labels_of_the_set_count_and_are_not_asked(open_page, tmp_path):
     table = mine.samples().set_index("id")
     without = set(table.index[table["label"].isna()])
     app = open_page("label", toy.artifacts, toy.data, benchmark=mine.name, annotator="ann")
-    assert "10 faces have a label of the set. They count as labelled" in texts(app)
+    assert "10 faces already have a label in the set. They count as labelled" in texts(app)
     assert "10 of 21 faces labelled (10 by the set), 0 unclear" in texts(app)
     for done in range(11):
         assert f"After {done} clear labels and 10 of the set" in texts(app)
