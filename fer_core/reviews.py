@@ -12,7 +12,6 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import astuple, dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pandas as pd
@@ -21,6 +20,7 @@ from fer_core.artifacts import BenchmarkDir
 from fer_core.csv_text import csv_text
 from fer_core.errors import ArtifactError
 from fer_core.project import state_root
+from fer_core.provenance import now
 
 FILE_NAME = "reviews.sqlite"
 CSV_COLUMNS = ("id", "annotator", "label", "tags", "note", "updated")
@@ -204,7 +204,7 @@ class ReviewStore:
             connection.execute("DELETE FROM reviews WHERE sample_id = ? AND annotator = ?", key)
             if not review.is_empty:
                 tags = json.dumps(sorted(set(review.tags)))
-                row = (*key, review.label, tags, review.note, _now())
+                row = (*key, review.label, tags, review.note, now())
                 connection.execute("INSERT INTO reviews VALUES (?, ?, ?, ?, ?, ?)", row)
 
     def reviews(self, sample_id: str | None = None) -> list[Review]:
@@ -219,11 +219,6 @@ class ReviewStore:
             Review(sample, annotator, label, tuple(json.loads(tags)), note, updated)
             for sample, annotator, label, tags, note, updated in self._read(query, values)
         ]
-
-    def review(self, sample_id: str, annotator: str) -> Review:
-        """Returns an annotator's review of a sample; an empty one if there is none."""
-        matching = [item for item in self.reviews(sample_id) if item.annotator == annotator]
-        return matching[0] if matching else Review(sample_id, annotator)
 
     def tags(self) -> list[str]:
         """Returns every tag in use, by name."""
@@ -247,7 +242,7 @@ class ReviewStore:
             connection.execute(_RUN_NOTES)
             if shown is not None:
                 _check_unchanged(connection, shown)
-            row = (note.run_id, tags, note.note, note.annotator, _now())
+            row = (note.run_id, tags, note.note, note.annotator, now())
             connection.execute("INSERT OR REPLACE INTO run_notes VALUES (?, ?, ?, ?, ?)", row)
 
     def run_notes(self) -> dict[str, RunNote]:
@@ -271,7 +266,7 @@ class ReviewStore:
         _check_name(saved.name, "slice")
         if not saved.sample_ids:
             raise ArtifactError("A slice needs at least one sample.")
-        row = (saved.name, saved.annotator, json.dumps(saved.sample_ids), saved.description, _now())
+        row = (saved.name, saved.annotator, json.dumps(saved.sample_ids), saved.description, now())
         with self._writing() as connection:
             connection.execute("INSERT OR REPLACE INTO slices VALUES (?, ?, ?, ?, ?)", row)
 
@@ -312,7 +307,7 @@ class ReviewStore:
         _check_name(saved.name, "view")
         if len(saved.query) > _QUERY_LIMIT:
             raise ArtifactError("The address of this view is too long to be saved.")
-        row = (saved.name, saved.annotator, saved.page, saved.query, _now())
+        row = (saved.name, saved.annotator, saved.page, saved.query, now())
         with self._writing() as connection:
             connection.execute(_VIEWS)
             connection.execute("INSERT OR REPLACE INTO views VALUES (?, ?, ?, ?, ?)", row)
@@ -366,7 +361,7 @@ class ReviewStore:
                 "INSERT INTO pool_labels VALUES (?, ?, ?, ?, ?, ?, ?) "
                 "ON CONFLICT (pool, sample_id, annotator) DO UPDATE SET label = excluded.label, "
                 "updated = excluded.updated",
-                (*key, label.label, *design, _now()),
+                (*key, label.label, *design, now()),
             )
 
     def labels(self, pool: str) -> list[PoolLabel]:
@@ -522,7 +517,3 @@ def _check_texts(tags: Sequence[str], note: str) -> None:
 def _check_name(name: str, what: str) -> None:
     if not name.strip() or len(name) > _NAME_LIMIT:
         raise ArtifactError(f"The {what} needs a name of 1 to {_NAME_LIMIT} characters.")
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")

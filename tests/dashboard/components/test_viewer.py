@@ -164,6 +164,6 @@ def test_a_label_tags_and_a_note_are_saved_by_annotator(
     app.text_area(key=f"note {key}").set_value("  Both. ")
     next(button for button in app.button if button.label == "Save").click().run()
     assert not app.exception
-    saved = store.review(errors[0], "ann")
+    saved, of_bob = store.reviews(errors[0])
     assert (saved.label, saved.tags, saved.note) == ("happy", ("ambiguous",), "Both.")
-    assert store.review(errors[0], "bob").label == "sad"
+    assert of_bob.label == "sad"
