@@ -28,27 +28,14 @@ class Attention(nn.Module):
         self.qkv = nn.Linear(width, 3 * width)
         self.proj = nn.Linear(width, width)
 
-    def _split(self, tokens: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Returns queries, keys and values, each (N, heads, T, width / heads)."""
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Applies self-attention to tokens (N, T, width); keeps the shape."""
         count, length, width = tokens.shape
         shape = (count, length, 3, self.heads, width // self.heads)
         query, key, value = self.qkv(tokens).view(shape).permute(2, 0, 3, 1, 4)
-        return query, key, value
-
-    def forward(self, tokens: Tensor) -> Tensor:
-        """Applies self-attention to tokens (N, T, width); keeps the shape."""
-        mixed = F.scaled_dot_product_attention(*self._split(tokens))
+        mixed = F.scaled_dot_product_attention(query, key, value)
         joined: Tensor = self.proj(mixed.transpose(1, 2).reshape(tokens.shape))
         return joined
-
-    def weights(self, tokens: Tensor) -> Tensor:
-        """Returns the attention weights, shape (N, heads, T, T); rows sum to 1.
-
-        `forward` uses a fused kernel that never materialises this matrix.
-        """
-        query, key, _ = self._split(tokens)
-        scores: Tensor = query @ key.transpose(-2, -1) / query.shape[-1] ** 0.5
-        return scores.softmax(dim=-1)
 
 
 class Block(nn.Module):
@@ -145,15 +132,6 @@ class ScratchViT(nn.Module):
         summary = tokens[:, 0] if self.pool == "token" else tokens[:, 1:].mean(dim=1)
         logits: Tensor = self.head(summary)
         return logits
-
-    def attention_maps(self, images: Tensor) -> Tensor:
-        """Returns each block's attention: (N, depth, heads, T, T), rows sum to 1."""
-        tokens, maps = self.tokens(images), []
-        for block in self.blocks:
-            assert isinstance(block, Block)  # noqa: S101 (for the type checker)
-            maps.append(block.attention.weights(block.norm1(tokens)))
-            tokens = block(tokens)
-        return torch.stack(maps, dim=1)
 
 
 def _stem(shape: ViTShape) -> nn.Module:

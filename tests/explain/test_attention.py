@@ -49,11 +49,19 @@ def test_attention_is_recorded_for_every_vit_without_changing_outputs(key, size,
         torch.testing.assert_close(logits, model(images), atol=1e-5, rtol=1e-4)
 
 
-def test_recorded_attention_equals_that_of_the_scratch_vit():
+def test_recorded_attention_is_the_softmax_of_scaled_products():
     model, _ = network("scratch_vit", 32)
     images = torch.randn(1, 3, 32, 32)
+    recorded = attention(model, images)[1]
     with torch.no_grad():
-        torch.testing.assert_close(attention(model, images)[1], model.attention_maps(images))
+        tokens = model.tokens(images)
+        for index, block in enumerate(model.blocks):
+            products = block.attention.qkv(block.norm1(tokens))
+            shape = (1, tokens.shape[1], 3, block.attention.heads, -1)
+            query, key, _ = products.view(shape).permute(2, 0, 3, 1, 4)
+            expected = (query @ key.transpose(2, 3) / query.shape[-1] ** 0.5).softmax(dim=-1)
+            torch.testing.assert_close(recorded[:, index], expected)
+            tokens = block(tokens)
 
 
 def test_masks_are_refused_and_other_functions_pass_through():

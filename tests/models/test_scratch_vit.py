@@ -11,18 +11,13 @@ def vit(**options) -> ScratchViT:
     return ScratchViT(5, ViTShape(32, 8, width=16, depth=3, heads=2), **options).eval()
 
 
-def test_attention_maps_are_distributions_over_all_tokens():
-    maps = vit().attention_maps(torch.randn(2, 3, 32, 32))
-    assert maps.shape == (2, 3, 2, 17, 17)
-    torch.testing.assert_close(maps.sum(-1), torch.ones(2, 3, 2, 17))
-
-
-def test_attention_weights_are_those_of_forward():
+def test_attention_weights_values_by_the_softmax_of_scaled_products():
     torch.manual_seed(0)
     attention = Attention(16, 2)
     tokens = torch.randn(1, 5, 16)
-    values = attention.qkv(tokens).view(1, 5, 3, 2, 8).permute(2, 0, 3, 1, 4)[2]
-    mixed = (attention.weights(tokens) @ values).transpose(1, 2).reshape(1, 5, 16)
+    query, key, value = attention.qkv(tokens).view(1, 5, 3, 2, 8).permute(2, 0, 3, 1, 4)
+    weights = (query @ key.transpose(2, 3) / 8**0.5).softmax(dim=-1)
+    mixed = (weights @ value).transpose(1, 2).reshape(1, 5, 16)
     torch.testing.assert_close(attention(tokens), attention.proj(mixed))
 
 
