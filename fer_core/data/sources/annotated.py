@@ -12,7 +12,7 @@ import pandas as pd
 
 from fer_core.data.sources.base import NO_MAJORITY, Origin, Skipped, Split
 from fer_core.data.sources.box_columns import box_columns
-from fer_core.data.sources.class_names import ClassNames, code_of, emotion_of
+from fer_core.data.sources.class_names import ClassNames, ClassReading, code_of, emotion_of
 from fer_core.data.sources.files import Box, ImageFile, ImageFiles, ShareBox, is_image, need_tree
 from fer_core.data.sources.frame_lists import frame_table
 from fer_core.data.sources.picture_index import PictureIndex
@@ -36,6 +36,7 @@ from fer_core.data.sources.tables import (
     read_annotations,
     split_column,
     text_of,
+    with_votes_of_rows,
 )
 from fer_core.data.sources.tree import FileTree, is_archive, open_tree, printable
 from fer_core.data.sources.xml_tables import xml_table
@@ -114,13 +115,15 @@ class AnnotatedSource(ImageFiles):
         self, tree: FileTree, rows: Sequence["_Row"], names: ClassNames
     ) -> Iterator[ImageFile | Skipped]:
         counts = Counter(row.label for row in rows if not row.problem)
+        voted = {name for row in rows for name in row.votes}
+        codes = dict.fromkeys(sorted(name for name in voted if code_of(name) is not None), 0)
         if not counts:
             problem = Counter(row.problem for row in rows).most_common(1)[0][0]
             raise DataError(
                 f"{self._tables[0].name} in {tree.shown} gives no picture with a label "
                 f"({problem}). {LAYOUT}{_or_folders(tree, names)}."
             )
-        reading = names.read(counts, f"{self._tables[0].name} in {tree.shown}")
+        reading = names.read({**codes, **counts}, f"{self._tables[0].name} in {tree.shown}")
         self.left_out = Counter(reading.left_out(counts))
         self.notes += reading.notes
         self._compare(rows, reading.labels, names)
@@ -131,8 +134,9 @@ class AnnotatedSource(ImageFiles):
             several = faces[row.name] > 1 and row.face != (row.name, None, None)
             if several:
                 key, before[row.name] = f"{key}#{before[row.name]}", before[row.name] + 1
+            votes = _named_votes(row.votes, reading)
             if row.problem == NO_MAJORITY:
-                yield ImageFile(row.name, key, None, row.split, NO_MAJORITY, votes=row.votes)
+                yield ImageFile(row.name, key, None, row.split, NO_MAJORITY, votes=votes)
             elif row.problem:
                 yield Skipped(key, row.problem)
             elif label := reading.labels[row.label]:
@@ -146,7 +150,7 @@ class AnnotatedSource(ImageFiles):
                     extras=row.extras,
                     box=row.box,
                     share_box=row.share_box,
-                    votes=row.votes,
+                    votes=votes,
                 )
 
     def _compare(
@@ -264,8 +268,9 @@ def find_tables(
                     "that holds both, or name the column of pictures with --image."
                 )
             continue
-        if named or _label(table, columns, ask=False) is not None:
-            tables.append(table)
+        label = _label(table, columns, ask=False)
+        if named or label is not None:
+            tables.append(with_votes_of_rows(table, label))
     if named or any(table.header for table in tables):
         return tables
     for table in _gathered(tree, index, only_xml=bool(tables)):
@@ -378,17 +383,22 @@ def _label(table: AnnotationTable, columns: Columns, *, ask: bool) -> str | None
         return str(emotions[0])
     if not ask:
         return None
-    shares = class_columns(rows)
-    remedy = (
-        f"The columns {', '.join(shares[:3])} ... hold neither a single 1 in each row nor votes: "
-        "add a column label with the class of each row"
-        if shares
-        else "Name it with --label"
-    )
     raise DataError(
         f"{table.name} has no column that is known to hold labels; its columns are "
-        f"{', '.join(map(str, table.rows.columns))}. {remedy}."
+        f"{', '.join(map(str, table.rows.columns))}. {_label_remedy(class_columns(rows), emotions)}"
     )
+
+
+def _label_remedy(shares: Sequence[str], emotions: Sequence[str]) -> str:
+    """Returns what to do with columns named after emotions, or with several that hold them."""
+    if shares:
+        return (
+            f"The columns {', '.join(shares[:3])} ... hold neither a single 1 in each row nor "
+            "votes: add a column label with the class of each row."
+        )
+    if emotions:
+        return "Name it with --label, or call those of annotators annotator_1, annotator_2 ..."
+    return "Name it with --label."
 
 
 def _any_label(rows: pd.DataFrame) -> str | None:
@@ -425,14 +435,15 @@ def _rows(tree: FileTree, tables: Sequence[AnnotationTable], columns: Columns) -
         if first != second:
             raise DataError(
                 f"{first} and {second} in {tree.shown} list the same pictures and differ for "
-                f"{count:,} of them. Give the path of one of them: {tree.shown}/{first}."
+                f"{count:,} of them. Give the path of one of them: {tree.shown}/{first}. If each "
+                "is of another annotator, join them into one table with a column annotator."
             )
     yield from rows
 
 
 _TWICE = (
-    "It is listed twice, with different labels. Write votes of several annotators as one row with "
-    "a column for each class."
+    "It is listed twice, with different labels. If these are votes of several annotators, add a "
+    "column annotator."
 )
 
 
@@ -500,6 +511,14 @@ def _votes(row: Mapping[str, str]) -> dict[str, int]:
     cells = {name.removeprefix(VOTES): row[name] for name in row if name.startswith(VOTES)}
     votes = {name: code_of(cell) for name, cell in cells.items()}
     return {name: count for name, count in votes.items() if count is not None}
+
+
+def _named_votes(votes: Mapping[str, int], reading: ClassReading) -> Mapping[str, int]:
+    """Returns votes by class name, where their columns are numbers of classes."""
+    named: Counter[str] = Counter()
+    for name, count in votes.items():
+        named[reading.labels.get(name) or reading.shown(name)] += count
+    return named
 
 
 def _row_splits(table: AnnotationTable, column: str | None) -> list[Split | None]:

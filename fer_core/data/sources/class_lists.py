@@ -13,7 +13,8 @@ from fer_core.errors import DataError
 _STEMS = frozenset(
     {"classes", "class", "classnames", "classlist", "classmap", "classindices", "labels", "label"}
     | {"labelnames", "labellist", "labelmap", "emotions", "emotionnames", "expressions", "names"}
-    | {"obj", "synsets", "categories", "idx2label", "idxtoclass", "id2label"}
+    | {"obj", "synsets", "categories", "idx2label", "idxtoclass", "id2label", "legend", "codebook"}
+    | {"codes", "mapping", "labelmapping", "emotionmapping", "emotionlabels", "emotioncodes"}
 )
 _SUFFIXES = (".txt", ".names", ".csv", ".json")
 _MOST_BYTES = 4096

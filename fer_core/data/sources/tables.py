@@ -8,7 +8,7 @@ import io
 import re
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import pandas as pd
@@ -58,8 +58,14 @@ _ID_WORDS = frozenset({"id", "no", "nr", "num", "number", "name", "code", "index
 """Words in names of columns: of persons, and beside them."""
 
 _ANNOTATOR = re.compile(
-    r"(?<![a-z])(annotator|rater|coder|judge|labell?er|worker|expert|evaluator)s?(?![a-z])"
+    r"(?<![a-z])(annotator|rater|coder|judge|labell?er|worker|expert|evaluator|reviewer)s?(?![a-z])"
 )
+_NUMBERED_ANNOTATOR = re.compile(rf"{_ANNOTATOR.pattern}[ _.-]?(\d+|[a-z]|one|two|three|four|five)")
+_ONE_ANNOTATOR = re.compile(
+    rf"{_ANNOTATOR.pattern}[ _.-]?(id|no|nr|name)?|user([ _.-]?(id|name))?"
+    r"|(annotated|labell?ed|rated|completed)[ _.-]?by"
+)
+"""Columns of a table with a column, or a row, for each annotator."""
 
 _FEWEST = 10  # recordings; in a table of less than 30 rows a third of them
 _MOST_BYTES = 2**30
@@ -444,8 +450,8 @@ def with_label_of_columns(rows: pd.DataFrame) -> pd.DataFrame:
     """Adds a column of labels to a table with a column for each class or for each annotator.
 
     Columns of classes hold 0 and 1, as Roboflow and pandas' `get_dummies` write them, or votes;
-    those of annotators hold class names. A row with no class, or with several, has no label; of
-    votes the class has more than half. Votes are kept in columns `votes_<class>`.
+    those of annotators hold class names or numbers. A row with no class, or with several, has no
+    label; of votes the class has more than half. Votes are kept in columns `votes_<class>`.
     """
     columns = [column for column in rows.columns if emotion_of(str(column))]
     if usual_columns(list(map(str, rows.columns)), LABEL_COLUMNS):
@@ -471,20 +477,62 @@ def _majority(votes: pd.DataFrame) -> "pd.Series[str]":
 
 
 def _annotators(rows: pd.DataFrame) -> list[str]:
-    """Returns the columns of annotators, such as `rater2`, that hold class names."""
+    """Returns the columns of annotators, such as `rater2`, that hold class names or numbers."""
     columns = [name for name in rows.columns if _ANNOTATOR.search(_apart(name))]
-    values = {name: rows[name].astype(str).unique() for name in columns}
+    votes = {name: set(rows[name].map(_vote)) - {""} for name in columns}
     return [
         name
-        for name, cells in values.items()
-        if len(cells) <= MOST_VALUES and any(map(emotion_of, cells))
+        for name, cells in votes.items()
+        if len(cells) <= MOST_VALUES
+        and (
+            any(map(emotion_of, cells))
+            or (_NUMBERED_ANNOTATOR.fullmatch(_apart(name)) and _are_codes(cells))
+        )
     ]
 
 
+def _are_codes(cells: set[str]) -> bool:
+    return bool(cells) and all(code_of(cell) is not None for cell in cells)
+
+
+def _vote(cell: object) -> str:
+    """Returns the class that an annotator's cell names, as text; empty for none."""
+    if is_unlabelled(cell):
+        return ""
+    code = code_of(str(cell))
+    return str(code) if code is not None else emotion_of(str(cell)) or text_of(cell).lower()
+
+
+def with_votes_of_rows(table: "AnnotationTable", label: str | None) -> "AnnotationTable":
+    """Returns a table with one row per picture, if it has a row for each annotator of a picture.
+
+    Its votes are kept in columns `votes_<class>`, and the label is the class with more than half
+    of them. Columns whose values differ between the annotators of a picture are left out.
+    """
+    rows, image = table.rows, table.image
+    if label is None or not table.header:
+        return table
+    named = [c for c in rows if c not in (image, label) and _ONE_ANNOTATOR.fullmatch(_apart(c))]
+    if not named:
+        return table
+    values = dict(rows.groupby(image).nunique().max())  # of a picture, at most, by column
+    several = [c for c in named if values[c] > 1]
+    if not several:
+        return table
+    votes = rows.assign(vote=rows[label].map(_vote)).drop_duplicates([image, several[0], "vote"])
+    counted = pd.crosstab(votes[image], votes["vote"]).drop(columns="", errors="ignore")
+    if counted.empty:
+        return table
+    same = [c for c in rows if c not in (image, label) and values[c] == 1]
+    one = rows.drop_duplicates(image)[[image, *same]].set_index(image)
+    one = one.join(counted.astype(str).add_prefix(VOTES)).assign(**{label: _majority(counted)})
+    count = rows[several[0]].nunique()
+    note = f"{table.name} has a row for each of {count} annotators ({several[0]})."
+    return replace(table, rows=one.reset_index(), notes=(*table.notes, note))
+
+
 def _with_counted_votes(rows: pd.DataFrame, annotators: Sequence[str]) -> pd.DataFrame:
-    named = rows[annotators].map(
-        lambda cell: "" if is_unlabelled(cell) else emotion_of(str(cell)) or str(cell).lower()
-    )
+    named = rows[annotators].map(_vote)
     classes = sorted({name for column in annotators for name in named[column]} - {""})
     votes = pd.DataFrame({name: (named == name).sum(axis=1) for name in classes})
     counted = votes.astype(str).add_prefix(VOTES)

@@ -8,6 +8,7 @@ from PIL import Image
 
 from fer_core.data.sources.annotated import AnnotatedSource
 from fer_core.data.sources.base import Sample, Skipped
+from fer_core.data.sources.formats import open_source
 from fer_core.data.sources.tree import open_tree
 from fer_core.errors import DataError
 
@@ -260,3 +261,68 @@ def test_columns_of_annotators_are_votes(tmp_path):
         table(tmp_path, [f"file,{header}", *rows])
         assert read(tmp_path) == {"a.png": ("fear", None), "b.png": ("sad", None)}
         assert "votes" not in notes(tmp_path)
+
+
+def voted(root: Path) -> dict[str, tuple[str | None, str, dict[str, int]]]:
+    items = {item.key: item for item in AnnotatedSource(open_tree(root))}
+    return {key: (s.label, s.excluded, {k: n for k, n in s.votes.items() if n})
+            for key, s in items.items() if isinstance(s, Sample)}  # fmt: skip
+
+
+def test_a_row_for_each_annotator_of_a_picture_is_a_vote(tmp_path):
+    pictures(tmp_path, ["a.png", "b.png", "c.png", "d.png"])
+    rows = ["a.png,w1,Joy,7,train", "a.png,w2,happy,8,train", "a.png,w3,sad,9,train"]
+    rows += ["a.png,w3,Sad,9,train"]  # written twice
+    rows += ["b.png,w1,sad,7,test", "b.png,w2,happy,7,test", "c.png,w1,sad,7,test", "d.png,w2,,7,"]
+    table(tmp_path, ["file,WorkerId,label,seconds,split", *rows])
+    assert voted(tmp_path) == {
+        "a.png": ("happy", "", {"happy": 2, "sad": 1}),
+        "b.png": (None, "annotators disagree", {"happy": 1, "sad": 1}),
+        "c.png": ("sad", "", {"sad": 1}),
+    }
+    assert skipped(tmp_path) == ["d.png"]
+    source = AnnotatedSource(open_tree(tmp_path))
+    assert {(s.split, *s.extras) for s in source if isinstance(s, Sample)} == {
+        ("train",), ("test",)
+    }  # fmt: skip
+    assert "a row for each of 3 annotators (WorkerId)" in notes(tmp_path)
+
+
+def test_rows_of_one_picture_without_annotators_are_no_votes(tmp_path):
+    pictures(tmp_path, ["a.png", "b.png"])
+    table(tmp_path, ["file,label", "a.png,happy", "a.png,sad", "b.png,sad"])
+    assert read(tmp_path) == {"b.png": ("sad", None)}
+    assert skipped(tmp_path) == ["a.png"]
+    table(tmp_path, ["file,annotator,label", "a.png,x,happy", "b.png,y,sad"])  # each has one
+    assert read(tmp_path) == {"a.png": ("happy", None), "b.png": ("sad", None)}
+    assert "annotators" not in notes(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ["file,annotator,label", "a.png,x,0", "a.png,y,0", "a.png,z,2", "b.png,x,2", "b.png,y,1"],
+        ["file,rater_1,rater_2,rater_3", "a.png,0,0,2", "b.png,2,1.0,-1"],
+    ],
+)
+def test_numbers_that_annotators_gave_are_those_of_a_legend(tmp_path, lines):
+    pictures(tmp_path, ["a.png", "b.png"])
+    table(tmp_path, lines)
+    with pytest.raises(DataError, match="are numbers"):
+        open_source(str(tmp_path))
+    table(tmp_path, ["code,meaning", "0,sad", "1,fear", "2,happy"], "legend.csv")
+    items = {item.key: item for item in open_source(str(tmp_path))}
+    assert {key: (s.label, dict(s.votes)) for key, s in items.items()} == {
+        "a.png": ("sad", {"sad": 2, "fear": 0, "happy": 1}),
+        "b.png": (None, {"sad": 0, "fear": 1, "happy": 1}),
+    }
+
+
+def test_numbers_about_annotators_are_no_votes(tmp_path):
+    pictures(tmp_path, ["a.png", "b.png"])
+    table(tmp_path, ["file,rater_age,annotator_id", "a.png,3,1", "b.png,4,2"])
+    with pytest.raises(DataError, match="no column that is known to hold labels"):
+        open_source(str(tmp_path))
+    table(tmp_path, ["file,A,B", "a.png,sad,happy", "b.png,happy,sad"])
+    with pytest.raises(DataError, match="call those of annotators annotator_1"):
+        open_source(str(tmp_path))
