@@ -19,6 +19,7 @@ from fer_core.data.sources.split_lists import read_split_lists
 from fer_core.data.sources.split_names import are_drawn, require_known
 from fer_core.data.sources.subjects import NAMINGS, namings_in
 from fer_core.data.sources.tree import FileTree
+from fer_core.data.sources.yolo import face_boxes
 from fer_core.errors import DataError
 
 _PERSON = re.compile(
@@ -51,6 +52,9 @@ def complete(reader: ImageFiles, tree: FileTree, pattern: re.Pattern[str] | None
         completed, notes = _by_pattern(completed, pattern, start)
     completed, more = _by_tables(completed, tree, start)
     notes += more
+    if not any(file.box or file.share_box for file in completed):
+        completed, more = _by_boxes(completed, tree, start)
+        notes += more
     if not any(file.split for file in completed) and not are_drawn():
         completed, more = _by_lists(completed, tree, start, reader.left_out)
         notes += more
@@ -130,6 +134,19 @@ def _by_tables(files: _Files, tree: FileTree, start: str) -> tuple[_Files, list[
             "split."
         )
     return files, notes
+
+
+def _by_boxes(files: _Files, tree: FileTree, start: str) -> tuple[_Files, list[str]]:
+    """Takes the boxes of faces from label files of YOLO that name no emotions."""
+    boxes = face_boxes(tree)
+    faces = {file.name: box for file in files if (box := boxes.get(start + file.name))}
+    if not faces:
+        return files, []
+    whole = len({file.name for file in files}) - len(faces)
+    note = f"Faces are cropped by YOLO's label files of {len(faces):,} images"
+    if whole:
+        note += f"; {whole:,} images without a single box are read whole"
+    return [replace(file, share_box=faces.get(file.name)) for file in files], [f"{note}."]
 
 
 def _with_splits(files: _Files, splits: Mapping[str, Split], start: str) -> _Files:

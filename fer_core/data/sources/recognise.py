@@ -32,7 +32,7 @@ from fer_core.data.sources.subjects import naming_of
 from fer_core.data.sources.tables import AnnotationTable, Columns, is_table_name
 from fer_core.data.sources.tree import FileTree, file_tree, is_archive, open_tree
 from fer_core.data.sources.unread import unread_kind
-from fer_core.data.sources.yolo import find_labelled_pictures
+from fer_core.data.sources.yolo import face_boxes, find_labelled_pictures
 from fer_core.errors import DataError
 
 _MOST_NAMED = 0.9
@@ -135,11 +135,18 @@ def recognise_location(
         return Recognition("huggingface", "the folder was written by `save_to_disk`")
     if tables := _recognise_tables(tree):
         return tables
-    if pairs := find_labelled_pictures(tree):
+    pairs = find_labelled_pictures(tree)
+    if pairs and not (face_boxes(tree) and _has_labels(tree, columns or Columns())):
         return Recognition("yolo", f"{len(pairs):,} images have label files in YOLO's form")
     if not any(map(is_image, tree.files)) and (other := _recognise_unread(tree)):
         return other
     return _recognise_pictures(tree, columns or Columns(), annotation)
+
+
+def _has_labels(tree: FileTree, columns: Columns) -> bool:
+    """Whether a table or class folders give emotions."""
+    folders = [name for folders in find_class_folders(tree) for name in folders.counts]
+    return any(map(emotion_of, folders)) or bool(find_tables(tree, columns))
 
 
 def _recognise_unread(tree: FileTree) -> Recognition | None:
@@ -200,7 +207,7 @@ def _recognise_file(tree: FileTree, name: str) -> Recognition:
         )
     if find_affectnet_lists(tree):
         return Recognition("affectnet", f"{name} has the header of AffectNet's lists")
-    if PurePosixPath(name).name == "list_patition_label.txt":
+    if find_rafdb_lists(FileTree(tree.shown, tree.title, tree.store, (name,))):
         return Recognition("rafdb", f"{name} is RAF-DB's list")
     if find_pixel_tables(FileTree(tree.shown, tree.title, tree.store, (name,), prefix=tree.prefix)):
         return Recognition("fer2013", f"{name} has a column of pixels")
@@ -245,7 +252,7 @@ def _affectnet_lists(tree: FileTree) -> list[str]:
 
 def _affectnet_arrays(tree: FileTree) -> list[str]:
     root = find_affectnet_arrays(tree)
-    return [] if root is None else [f"{root}/train_set".lstrip("/")]
+    return [] if root is None else [root or "the folder"]
 
 
 _PUBLISHED: dict[str, tuple[Callable[[FileTree], list[str]], str]] = {

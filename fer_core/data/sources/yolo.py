@@ -1,5 +1,8 @@
 """Detection labels in YOLO format: `images/<n>.jpg`, `labels/<n>.txt` and `data.yaml`.
 
+Label files may also be beside the pictures, as Darknet and LabelImg have them, with the class names
+in `obj.names` or `classes.txt`.
+
 A line of a label file is `class x y width height`: the centre and size of the box as shares of the
 image, with a confidence behind it in predictions. With more numbers it is a polygon, `class x1 y1
 x2 y2 ...`, whose bounding box is used; or, if `data.yaml` has a `kpt_shape`, a box and keypoints.
@@ -10,12 +13,14 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path, PurePosixPath
 
 import yaml
 
 from fer_core.data.sources.annotated import AFFECTNET_LEFT_OUT, AFFECTNET_ORIGIN
 from fer_core.data.sources.base import Origin, Skipped
+from fer_core.data.sources.class_lists import find_class_list
 from fer_core.data.sources.class_names import (
     CONTEMPT,
     ClassNames,
@@ -41,6 +46,9 @@ Names = Mapping[str, str]
 _BEYOND = 0.1
 """How far points of a polygon may lie beyond the image, as shares of it."""
 
+_HEAD = 20
+"""Label files that tell whether text files are labels of YOLO."""
+
 
 class YoloSource(ImageFiles):
     """Faces cropped from images by detection labels: boxes, or the bounding boxes of polygons.
@@ -63,17 +71,13 @@ class YoloSource(ImageFiles):
             raise DataError(f"{tree.shown} holds no pictures with labels of YOLO. {_LAYOUT}.")
         described = _descriptions(tree)
         named = _names_by_label(_class_names(described), pictures.values(), tree.shown)
-        keypoints = any("kpt_shape" in description for description in described.values())
         used = dict(named.values())
         self._is_affectnet = bool(used) and all(map(_are_affectnets, used.values()))
         self._title = tree.title
         names = names or ClassNames()
         if self._is_affectnet:
             names = replace(names, left_out=AFFECTNET_LEFT_OUT)
-        faces = {
-            name: _faces(tree.text(label), keypoints, named[label][1] if label in named else {})
-            for name, label in pictures.items()
-        }
+        faces = _read_faces(tree, pictures, described, named)
         known = Counter(
             word for boxes in faces.values() if not isinstance(boxes, str) for word, _ in boxes
         )
@@ -97,17 +101,73 @@ class YoloSource(ImageFiles):
 
 
 def find_labelled_pictures(tree: FileTree) -> dict[str, str]:
-    """Returns the label file in `labels` beside `images` of each image that has one."""
-    pairs = {}
-    for name in tree.files:
-        path = PurePosixPath(name)
-        if "images" not in path.parts[:-1] or not is_image(name):
-            continue
-        location = len(path.parts) - 2 - path.parts[-2::-1].index("images")
-        label = PurePosixPath(*path.parts[:location], "labels", *path.parts[location + 1 :])
-        if (text := label.with_suffix(".txt").as_posix()) in tree.names:
-            pairs[name] = text
-    return pairs
+    """Returns the label file of each image that has one.
+
+    It is in a folder `labels` beside `images`; or, if its lines are those of YOLO, in `labels`
+    beside another folder, or beside the image.
+    """
+    pairs: dict[str, str] = {}
+    others: dict[str, str] = {}
+    if not any(name.endswith(".txt") for name in tree.files):
+        return pairs
+    for name in filter(is_image, tree.files):
+        *folders, file = name.rpartition(".")[0].split("/")
+        for number in reversed(range(len(folders))):
+            text = "/".join((*folders[:number], "labels", *folders[number + 1 :], f"{file}.txt"))
+            if text in tree.names:
+                (pairs if folders[number] == "images" else others)[name] = text
+                break
+        else:
+            if (text := "/".join((*folders, f"{file}.txt"))) in tree.names:
+                others[name] = text
+    read = filter(None, (tree.text(text).strip() for text in others.values()))
+    lines = [text.splitlines()[0].split() for text in islice(read, _HEAD)]
+    if not lines or not all(map(_is_label, lines)):
+        return pairs
+    return others | pairs
+
+
+def _is_label(cells: Sequence[str]) -> bool:
+    """Whether a line is a class number and shares of the image."""
+    try:
+        box = [float(cell) for cell in cells[1:5]]
+    except ValueError:
+        return False
+    within = all(-_BEYOND <= share <= 1 + _BEYOND for share in box)
+    whole = all(map(float.is_integer, box))  # a one-hot label
+    return code_of(cells[0]) is not None and len(box) == 4 and within and not whole
+
+
+def face_boxes(tree: FileTree) -> dict[str, ShareBox | None]:
+    """Returns the box of each image if label files give faces, but no emotions.
+
+    They do if their only class is one such as `face`, or has no name. The box is None if an image
+    has several, none, or a damaged one.
+    """
+    pictures = find_labelled_pictures(tree)
+    described = _descriptions(tree) if pictures else {}
+    named = _class_names(described)
+    words = {word for names in named.values() for word in names.values()}
+    if not pictures or len(words) > 1 or any(map(emotion_of, words)) or find_class_list(tree):
+        return {}
+    faces = _read_faces(tree, pictures, described, {})
+    read = {name: [] if isinstance(boxes, str) else boxes for name, boxes in faces.items()}
+    numbers = {number for boxes in read.values() for number, _ in boxes}
+    single = {name: boxes[0][1] if len(boxes) == 1 else None for name, boxes in read.items()}
+    return single if len(numbers) == 1 else {}
+
+
+def _read_faces(
+    tree: FileTree,
+    pictures: Mapping[str, str],
+    described: Mapping[str, Mapping[str, object]],
+    named: Mapping[str, tuple[str, Names]],
+) -> dict[str, Faces | str]:
+    keypoints = any("kpt_shape" in description for description in described.values())
+    return {
+        name: _faces(tree.text(label), keypoints, named[label][1] if label in named else {})
+        for name, label in pictures.items()
+    }
 
 
 def _descriptions(tree: FileTree) -> dict[str, Mapping[str, object]]:

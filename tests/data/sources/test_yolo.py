@@ -5,8 +5,9 @@ import pytest
 from PIL import Image
 
 from fer_core.data.sources.base import Sample, Skipped
-from fer_core.data.sources.formats import open_source
-from fer_core.data.sources.yolo import YoloSource
+from fer_core.data.sources.formats import open_dataset, open_source
+from fer_core.data.sources.tree import open_tree
+from fer_core.data.sources.yolo import YoloSource, find_labelled_pictures
 from fer_core.errors import DataError
 from tests.support.layouts import Pictures
 
@@ -141,3 +142,83 @@ def test_equal_names_may_be_given_twice_and_beside_the_labels(tmp_path: Path) ->
         (tmp_path / name / "data.yaml").write_text("names: {0: happy, 1: sad}\n")
     samples = [item for item in YoloSource(tmp_path) if isinstance(item, Sample)]
     assert [item.label for item in samples] == ["happy", "sad"]
+
+
+EMOTIONS = "happy\nsad\n"
+
+
+@pytest.mark.parametrize(
+    ("pictures", "labels", "listed"),
+    [
+        ("obj_train_data", "obj_train_data", "obj.names"),  # Darknet, and CVAT's export for it
+        (".", ".", "classes.txt"),  # LabelImg
+        ("JPEGImages", "labels", "labels/classes.txt"),
+        ("x/JPEGImages/a", "x/labels/a", "classes.txt"),
+    ],
+)
+def test_labels_are_also_beside_the_pictures(tmp_path: Path, pictures, labels, listed) -> None:
+    yolo(tmp_path / "x", ["1 0.5 0.375 0.5 0.5", "", "0 0.5 0.5 1 1"])
+    root = tmp_path / "set"
+    for number in range(3):
+        for folder, file in ((pictures, f"images/{number}.png"), (labels, f"labels/{number}.txt")):
+            (root / folder).mkdir(parents=True, exist_ok=True)
+            (tmp_path / "x" / file).rename(root / folder / Path(file).name)
+    (root / listed).write_text(EMOTIONS)
+    opened = open_dataset(str(root))
+    assert opened.form == "yolo"
+    items = list(opened.reader)
+    assert [item.label for item in items if isinstance(item, Sample)] == ["sad", "happy"]
+    assert [item.image.shape for item in items if isinstance(item, Sample)] == [(20, 20), (40, 40)]
+
+
+@pytest.mark.parametrize("text", ["0 0 0 1 0 0 0", "happy", "10.5 20.5\n3 4", "3 40 20 60 60"])
+def test_other_texts_beside_pictures_are_no_boxes(tmp_path: Path, text: str) -> None:
+    for name in ("happy", "sad"):
+        Pictures().save(tmp_path / name / "a.png")
+        (tmp_path / name / "a.txt").write_text(text)
+    assert find_labelled_pictures(open_tree(tmp_path)) == {}
+
+
+def faces_only(root: Path, names: str) -> Path:
+    """Writes boxes of one class in folders of emotions; `sad/1.png` has two faces."""
+    for number, (label, lines) in enumerate(
+        [("happy", ["0 0.5 0.375 0.5 0.5"]), ("sad", ["0 0.5 0.5 0.5 0.5", "0 0.2 0.2 0.1 0.1"])]
+    ):
+        path = root / "images" / label / f"{number}.png"
+        path.parent.mkdir(parents=True)
+        Image.fromarray(Pictures().array(SIDE)).save(path)
+        (root / "labels" / label).mkdir(parents=True)
+        (root / "labels" / label / f"{number}.txt").write_text("\n".join(lines))
+    if names:
+        (root / "data.yaml").write_text(f"names: {names}\n")
+    return root
+
+
+@pytest.mark.parametrize("names", ["[face]", ""])
+def test_boxes_of_faces_without_emotions_crop_what_folders_or_tables_label(
+    tmp_path: Path, names: str
+) -> None:
+    root = faces_only(tmp_path, names)
+    opened = open_dataset(str(root))
+    samples = {s.key: s for s in opened.reader if isinstance(s, Sample)}
+    assert {key: s.label for key, s in samples.items()} == {
+        "happy/0.png": "happy",
+        "sad/1.png": "sad",
+    }
+    happy = samples["happy/0.png"].image
+    np.testing.assert_array_equal(happy, region(root, "happy/0.png", 10, 5, 30, 25))
+    assert samples["sad/1.png"].image.shape == (SIDE, SIDE)
+    assert (
+        "Faces are cropped by YOLO's label files of 1 images; 1 images without a single box are "
+        "read whole." in opened.notes
+    )
+    for folder in ("images", "labels"):  # the same with a table
+        for label in ("happy", "sad"):
+            for file in list((root / folder / label).iterdir()):
+                file.rename(root / folder / file.name)
+            (root / folder / label).rmdir()
+    with pytest.raises(DataError, match=r"list with path and label|nothing says what they mean"):
+        open_dataset(str(root))
+    (root / "emotions.csv").write_text("image,emotion\n0.png,sad\n1.png,happy\n")
+    again = [s for s in open_dataset(str(root)).reader if isinstance(s, Sample)]
+    assert [(s.label, s.image.shape) for s in again] == [("sad", (20, 20)), ("happy", (40, 40))]
