@@ -105,28 +105,35 @@ class CenterFaceDetector(FaceDetector):
         """
         pictures = [_exposed(crop) for crop in crops]
         views = [
-            whole(picture, side, side / max(picture.size), _MEASURE_BORDER)
+            [whole(picture, side, side / max(picture.size), _MEASURE_BORDER)
+             for side in _MEASURE_SIDES]
             for picture in pictures
-            for side in _MEASURE_SIDES
+        ]  # fmt: skip
+        found = self._detect(pictures, views, self._settings.candidate_score)
+        return [
+            _mean_box([_largest(view.to_picture(boxes)) for view, boxes in part]) for part in found
         ]
-        each = len(_MEASURE_SIDES)
-        pixels = [view.pixels(pictures[index // each]) for index, view in enumerate(views)]
-        results = self._network.detect(pixels, self._settings.candidate_score)
-        boxes = [
-            _largest(view.to_picture(result)) for view, result in zip(views, results, strict=True)
+
+    def _detect(
+        self, pictures: Sequence[Image.Image], views: Sequence[Sequence[View]], least_score: float
+    ) -> list[list[tuple[View, Candidates]]]:
+        """Returns the views of each image with the boxes that are detected in them."""
+        pixels = [
+            view.pixels(picture)
+            for picture, part in zip(pictures, views, strict=True)
+            for view in part
         ]
-        return [_mean_box(boxes[start : start + each]) for start in range(0, len(boxes), each)]
+        results = iter(self._network.detect(pixels, least_score))
+        return [[(view, next(results)) for view in part] for part in views]
 
     def _run(
         self, pictures: Sequence[Image.Image], views: Sequence[Sequence[View]]
     ) -> list[Candidates]:
         """Returns the boxes that are detected in views of each image, in the image's pixels."""
-        flat = [(index, view) for index, parts in enumerate(views) for view in parts]
-        pixels = [view.pixels(pictures[index]) for index, view in flat]
-        results = self._network.detect(pixels, self._settings.candidate_score)
-        parts: list[list[Candidates]] = [[] for _ in pictures]
-        for (index, view), result in zip(flat, results, strict=True):
-            parts[index].append(view.to_picture(non_max_suppression(result)))
+        found = self._detect(pictures, views, self._settings.candidate_score)
+        parts = [
+            [view.to_picture(non_max_suppression(boxes)) for view, boxes in part] for part in found
+        ]
         return [non_max_suppression(Candidates.joined(part)) for part in parts]
 
     def _merged(self, some: list[Candidates], more: list[Candidates]) -> list[Candidates]:
@@ -180,16 +187,14 @@ class CenterFaceDetector(FaceDetector):
             [_around(picture, box) for box in boxes.boxes[rows]]
             for picture, boxes, rows in zip(pictures, candidates, uncertain, strict=True)
         ]
-        flat = [(index, view) for index, parts in enumerate(views) for view in parts]
-        pixels = [view.pixels(pictures[index]) for index, view in flat]
-        results = self._network.detect(pixels, self._settings.confirm_score)
-        detected_again = (
-            view.to_picture(result) for (_, view), result in zip(flat, results, strict=True)
-        )
+        found = self._detect(pictures, views, self._settings.confirm_score)
         confirmed: list[Candidates] = []
-        for boxes, rows in zip(candidates, uncertain, strict=True):
+        for boxes, rows, again in zip(candidates, uncertain, found, strict=True):
             parts = [boxes.take(boxes.confidences >= sure_score)]
-            parts += [_matching(boxes.boxes[row], next(detected_again)) for row in rows]
+            parts += [
+                _matching(box, view.to_picture(result))
+                for box, (view, result) in zip(boxes.boxes[rows], again, strict=True)
+            ]
             confirmed.append(non_max_suppression(Candidates.joined(parts)))
         return confirmed
 
