@@ -1,6 +1,6 @@
 """Charts of calibration, selective prediction, robustness and human agreement."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -130,24 +130,44 @@ def corruption_curves(
         colours: Colours by run id.
         corruption: Key of the corruption; by default the mean over all.
     """
-    figure = go.Figure()
-    dashes, symbols = model_dashes(list(colours)), model_symbols(list(colours))
+    points = {}
     for run_id, table in tables.items():
         clean = table[table["corruption"] == CLEAN]
         corrupted = table[table["corruption"] != CLEAN]
         if corruption is not None:
             corrupted = corrupted[corrupted["corruption"] == corruption]
         means = corrupted.groupby("severity")["accuracy"].mean()
+        points[run_id] = [(0, float(clean["accuracy"].iloc[0])), *means.items()]
+    figure = _accuracy_lines(points, titles, colours, "severity %{x}")
+    return figure.update_xaxes(title="severity (0 is clean)", dtick=1, gridcolor=GRID)
+
+
+def _accuracy_lines(
+    points: Mapping[str, Sequence[tuple[object, float | None]]],
+    titles: Mapping[str, str],
+    colours: Mapping[str, str],
+    place: str,
+) -> go.Figure:
+    """Draws the accuracy at several places, one line per run; None ends a line.
+
+    Args:
+        points: Place on the x axis and accuracy, by run id.
+        titles: Names by run id.
+        colours: Colours by run id.
+        place: The place in the text on hovering.
+    """
+    figure = go.Figure()
+    dashes, symbols = model_dashes(list(colours)), model_symbols(list(colours))
+    for run_id, of_run in points.items():
         figure.add_scatter(
-            x=[0, *means.index],
-            y=[float(clean["accuracy"].iloc[0]), *means],
+            x=[x for x, _ in of_run],
+            y=[y for _, y in of_run],
             mode="lines+markers",
             name=titles[run_id],
             line={"color": colours[run_id], "width": 2, "dash": dashes[run_id]},
             marker={"symbol": symbols[run_id], "size": 8},
-            hovertemplate="severity %{x}: %{y:.1%}<extra>%{fullData.name}</extra>",
+            hovertemplate=f"{place}: %{{y:.1%}}<extra>%{{fullData.name}}</extra>",
         )
-    figure.update_xaxes(title="severity (0 is clean)", dtick=1, gridcolor=GRID)
     # not from 0: the models' lines would be one band
     figure.update_yaxes(title="accuracy", tickformat=".0%", gridcolor=GRID, zeroline=False)
     return style(figure, 520)
@@ -172,8 +192,7 @@ def framing_curves(
         titles: Display names by run id.
         colours: Colours by run id.
     """
-    figure = go.Figure()
-    dashes, symbols = model_dashes(list(colours)), model_symbols(list(colours))
+    points = {}
     for run_id, table in tables.items():
         rows = table[table["split"] == split]
         accuracy = rows.set_index(["change", "amount"])["accuracy"]
@@ -185,20 +204,10 @@ def framing_curves(
             ]
             for part in (_MARGINS, _ROTATIONS)
         )
-        points = [*margins, (_MARGINS[-1].title, None), *rotations]  # None ends the line
-        figure.add_scatter(
-            x=[title for title, _ in points],
-            y=[value for _, value in points],
-            mode="lines+markers",
-            name=titles[run_id],
-            line={"color": colours[run_id], "width": 2, "dash": dashes[run_id]},
-            marker={"symbol": symbols[run_id], "size": 8},
-            hovertemplate="%{x}: %{y:.1%}<extra>%{fullData.name}</extra>",
-        )
+        points[run_id] = [*margins, (_MARGINS[-1].title, None), *rotations]
     order = [item.title for item in (*_MARGINS, *_ROTATIONS)]
-    figure.update_xaxes(categoryorder="array", categoryarray=order, gridcolor=GRID)
-    figure.update_yaxes(title="accuracy", tickformat=".0%", gridcolor=GRID, zeroline=False)
-    return style(figure, 520)
+    figure = _accuracy_lines(points, titles, colours, "%{x}")
+    return figure.update_xaxes(categoryorder="array", categoryarray=order, gridcolor=GRID)
 
 
 def agreement_bars(table: pd.DataFrame) -> go.Figure:
