@@ -58,11 +58,7 @@ def _unknown_accuracies(pool: LabelPool, labelled: Labelled) -> tuple[AccuracyEs
     value = np.clip((expected + totals[:-1]) / share_clear, 0, 1)
     if len(labelled) >= len(pool):
         return AccuracyEstimates(value, value, value), share_clear
-    # linearised ratio: right images over clear images
-    ratio = (deviations[:, :-1] - value * deviations[:, -1:]) / share_clear
-    count = len(labelled)
-    variance = ((ratio**2).sum(axis=0) + _ONE_LABEL) / (count * (count - 1))
-    return _with_interval(value, variance, count - 1), share_clear
+    return _with_interval(value, deviations, share_clear), share_clear
 
 
 def estimate_shares(labelled: Labelled, images: int) -> tuple[Estimate, ...]:
@@ -77,11 +73,8 @@ def estimate_shares(labelled: Labelled, images: int) -> tuple[Estimate, ...]:
     totals, deviations = lure(values, labelled.probability, images)
     share_clear = max(totals[-1], _EDGE)
     shares = np.clip(totals[:-1] / share_clear, 0, 1)
-    ratio = (deviations[:, :-1] - shares * deviations[:, -1:]) / share_clear
-    count = len(labelled)
-    variance = ((ratio**2).sum(axis=0) + _ONE_LABEL) / (count * (count - 1))
-    found = _with_interval(shares, variance, count - 1)
-    low, high = (shares, shares) if count >= images else (found.low, found.high)
+    found = _with_interval(shares, deviations, share_clear)
+    low, high = (shares, shares) if len(labelled) >= images else (found.low, found.high)
     return tuple(
         Estimate(value=v, low=a, high=b)
         for v, a, b in zip(shares.tolist(), low.tolist(), high.tolist(), strict=True)
@@ -133,8 +126,18 @@ def lure_weights(probability: Floats, total: int) -> Floats:
     return np.asarray(np.maximum(weights, 0))  # below 0 by rounding only
 
 
-def _with_interval(value: Floats, variance: Floats, degrees: int) -> AccuracyEstimates:
-    """Adds Wilson's interval of a proportion with the number of labels that has this variance."""
+def _with_interval(value: Floats, deviations: Floats, share_clear: float) -> AccuracyEstimates:
+    """Adds Wilson's interval of a proportion with the number of labels that has its variance.
+
+    Args:
+        value: Shares of the clear images, shape (F,).
+        deviations: Deviations of their images, and of the clear ones, by label; shape (M, F + 1).
+        share_clear: Share of clear images.
+    """
+    degrees = len(deviations) - 1
+    # linearised ratio: these images over clear images
+    ratio = (deviations[:, :-1] - value * deviations[:, -1:]) / share_clear
+    variance = ((ratio**2).sum(axis=0) + _ONE_LABEL) / (len(deviations) * degrees)
     quantile = float(stdtrit(degrees, (1 + CONFIDENCE_LEVEL) / 2))
     inner = np.clip(value, _EDGE, 1 - _EDGE)
     # as Agresti and Coull: at 0 and 1 the variance of a proportion vanishes
