@@ -97,40 +97,19 @@ def outlier_scores(
             all.
 
     Returns:
-        Shape (N,); all 0 if these values do not vary.
+        Shape (N,); all 0 if these values do not vary, for `modified-z` if half of them are equal.
     """
-    if rule == "modified-z":
-        return modified_z(values, among)
     known = values if among is None else values[among]
     if not np.isfinite(known).any():
         return np.full(len(values), np.nan)
-    if rule == "z-score":
+    if rule == "modified-z":
+        median = np.nanmedian(known)
+        distance = _TO_DEVIATION * (values - median)
+        spread = float(np.nanmedian(np.abs(known - median)))
+    elif rule == "z-score":
         distance, spread = values - np.nanmean(known), float(np.nanstd(known))
     else:
         low, high = np.nanquantile(known, (0.25, 0.75))
         distance = np.maximum(values - high, 0) - np.maximum(low - values, 0)
         spread = float(high - low)
     return distance / spread if spread > 0 else np.where(np.isnan(values), np.nan, 0.0)
-
-
-def modified_z(
-    values: NDArray[np.float64], among: NDArray[np.bool_] | None = None
-) -> NDArray[np.float64]:
-    """Returns modified z-scores, based on the median and the median absolute deviation.
-
-    Args:
-        values: Shape (N,); NaN stays NaN.
-        among: The values that both are of, shape (N,); None for all.
-
-    Returns:
-        Shape (N,); all 0 if at least half of these values are equal.
-    """
-    known = values if among is None else values[among]
-    if not np.isfinite(known).any():
-        return np.full(len(values), np.nan)
-    median = np.nanmedian(known)
-    spread = np.nanmedian(np.abs(known - median))
-    if spread == 0:
-        return np.where(np.isnan(values), np.nan, 0.0)
-    scores: NDArray[np.float64] = _TO_DEVIATION * (values - median) / spread
-    return scores
