@@ -123,7 +123,10 @@ def unpack(folder: Path, target: Path, progress: Progress = silent) -> PreparedD
                     writer.append(image)
         for name, expected in facts["hashes"].items():
             if name not in FILES:
-                raise DataError(f"{folder / FACTS} names the file {name!r}, which no dataset has.")
+                raise DataError(
+                    f"{folder / FACTS} lists the file {name!r}, which is not part of a dataset. "
+                    "Pack the set again with: python -m training pack"
+                )
             if name != _IMAGES:
                 _copy(folder / name, partial / name)
             if content_hash(partial / name) != expected:

@@ -36,12 +36,18 @@ def read_relabels(path: Path) -> "pd.Series[str]":
     except Exception as error:  # pandas raises several kinds
         raise DataError(f"The relabel list {path} cannot be read as csv: {error}.") from error
     if missing := [name for name in COLUMNS if name not in table.columns]:
-        raise DataError(f"{path.name} lacks the columns {', '.join(missing)}.")
+        raise DataError(
+            f"The relabel list {path.name} lacks the columns {', '.join(missing)}. Export it again "
+            "from the page Data quality."
+        )
     ids, labels = (exported_text(table[name]) for name in COLUMNS)
     labels = labels.str.strip().str.lower()
     twice = ids.duplicated()
     if twice.any():
-        raise DataError(f"{path.name} names {ids[twice].iloc[0]} twice.")
+        raise DataError(
+            f"The relabel list {path.name} has the id {ids[twice].iloc[0]} twice. Keep one row per "
+            "id."
+        )
     return pd.Series(labels.to_numpy(), index=ids)
 
 
@@ -60,13 +66,13 @@ def relabel(samples: pd.DataFrame, labels: "pd.Series[str]") -> int:
     rows = pd.Index(samples["id"]).get_indexer(labels.index)
     if (rows < 0).any():
         raise DataError(
-            f"The relabel list names {labels.index[int(np.argmax(rows < 0))]}, which is no sample "
-            "of this set. Use the list of the same benchmark."
+            f"The relabel list has the id {labels.index[int(np.argmax(rows < 0))]}, which is not a "
+            "sample of this set. Use a list that was exported from the same benchmark."
         )
     known = set(samples["label"].dropna())
     if unknown := sorted(set(labels) - known - {""}):
         raise DataError(
-            f"The relabel list has the label {unknown[0]!r}; the classes are "
+            f"The relabel list has the unknown label {unknown[0]!r}. Use one of the classes "
             f"{', '.join(sorted(known))}."
         )
     samples["given_label"] = samples["label"]

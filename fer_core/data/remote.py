@@ -179,7 +179,9 @@ def _open(url: str) -> tuple["AbstractFileSystem", str]:
     protocol = urlsplit(url).scheme
     if protocol not in PROTOCOLS or "::" in url:
         known = ", ".join(f"{name}://" for name in PROTOCOLS)
-        raise DataError(f"{shown_url(url)} cannot be read; known are {known}.")
+        raise DataError(
+            f"{shown_url(url)} cannot be read. Use an address that starts with one of {known}."
+        )
     try:
         from fsspec.core import url_to_fs
 
@@ -207,7 +209,10 @@ def _list(fs: "AbstractFileSystem", root: str, shown: str) -> list[RemoteFile]:
     if not files:
         raise DataError(f"There is no file below {shown}. Check the address.")
     if len(files) > MAX_FILES:
-        raise DataError(f"{shown} has {len(files):,} files; the limit is {MAX_FILES:,}.")
+        raise DataError(
+            f"{shown} has {len(files):,} files; the limit is {MAX_FILES:,}. Name a smaller folder, "
+            "or pack the files as a zip."
+        )
     return files
 
 

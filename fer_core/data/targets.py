@@ -53,13 +53,13 @@ def read_targets(
     )
     if table["id"].duplicated().any():
         duplicate = table.loc[table["id"].duplicated(), "id"].iloc[0]
-        raise DataError(f"{path.name} has {duplicate} twice.")
+        raise DataError(f"{path.name} has the id {duplicate} twice. Keep one row per id.")
     by_id = table.set_index("id")
     known = pd.Index(by_id.index).isin(ids) | pd.Index(by_id.index).isin(groups)
     if not known.all():
         raise DataError(
             f"{path.name} has {by_id.index[int(np.argmin(known))]!r}, which is neither an image "
-            "nor a group of the prepared set. samples.parquet lists both."
+            "nor a group of the prepared set. Use the ids and groups of samples.parquet."
         )
     columns = by_id[list(targets)]
     values = columns.reindex(ids).to_numpy(dtype=np.float32, copy=True)
@@ -77,7 +77,10 @@ def read_targets(
     for split in ("train", "validation", "test"):
         empty = np.isnan(values[dataset.rows(split)]).all(axis=0)
         for name in np.array(targets)[empty]:
-            raise DataError(f"{path.name} has no {name} for any image of the {split} split.")
+            raise DataError(
+                f"{path.name} has no value of {name} for any image of the {split} split. Add "
+                f"values, or leave {name} out of regression.targets."
+            )
     return RegressionTargets(tuple(targets), values, clips)
 
 
@@ -112,7 +115,10 @@ def _numbers(table: pd.DataFrame, target: str, name: str) -> pd.Series:
     wrong = numbers.isna() & table[target].notna()
     if wrong.any():
         first = table.loc[wrong].iloc[0]
-        raise DataError(f"{name}: the {target} of {first['id']} is {first[target]!r}.")
+        raise DataError(
+            f"{name}: the {target} of {first['id']} is {first[target]!r}, not a finite number. "
+            "Correct the value, or leave the cell empty."
+        )
     return numbers
 
 

@@ -497,7 +497,10 @@ def read_label_table(path: Path, columns: Columns) -> LabelTable:
         if not is_unlabelled(value):
             votes.setdefault(str(name).strip(), Counter())[text_of(value)] += 1
     if not votes:
-        raise DataError(f"The column {label} of {path.name} holds no label.")
+        raise DataError(
+            f"The column {label} of {path.name} has no label. Add labels, or name another column "
+            "with --label."
+        )
     conflicts = tuple(name for name, counts in votes.items() if len(counts) > 1)
     if conflicts and ANNOTATOR not in names:
         count = "1 picture" if len(conflicts) == 1 else f"{len(conflicts):,} pictures"

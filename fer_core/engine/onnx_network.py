@@ -351,7 +351,7 @@ def _image_size(session: "onnxruntime.InferenceSession", declared: OnnxInput, na
     if len(sides) > 1:
         raise WeightsError(
             f"{name} takes images of {' x '.join(map(str, _sides(shape, last=channels_last)))} px; "
-            "only square input is supported."
+            "only square input is supported. Export the model with a square input."
         )
     for side in sides:
         if declared.image_size is not None and side != declared.image_size:

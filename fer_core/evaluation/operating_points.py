@@ -190,7 +190,8 @@ class OperatingPoint(Record):
         if (self.benchmark, self.run_id) != (benchmark, info.run_id):
             raise ArtifactError(
                 f"The operating point was chosen for {self.benchmark}/{self.run_id}, not for "
-                f"{benchmark}/{info.run_id}."
+                f"{benchmark}/{info.run_id}. Choose one for this run on the page Verdict or with "
+                "`python -m training recommend`."
             )
         if self.run_created != info.created or self.labels != info.labels:
             raise ArtifactError(

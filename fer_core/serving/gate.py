@@ -45,8 +45,8 @@ class Gate:
             raise _busy(f"The limit of {self._most} concurrent requests is reached.")
         if self._held[address] > free:
             raise _busy(
-                f"Your address has {self._held[address]} concurrent requests, and the "
-                f"{free} places left are for others."
+                f"Your address has {self._held[address]} concurrent requests, and the {free} still "
+                "free are reserved for other clients."
             )
         self._held[address] += 1
         try:

@@ -70,7 +70,7 @@ def test_a_folder_without_a_packed_dataset_is_refused(dataset, tmp_path):
     facts = json.loads((folder / "pack.json").read_text())
     facts["hashes"]["../../escape"] = "0"
     (folder / "pack.json").write_text(json.dumps(facts))
-    with pytest.raises(DataError, match="which no dataset has"):
+    with pytest.raises(DataError, match="which is not part of a dataset"):
         unpack(folder, tmp_path / "other")
     (folder / "pack.json").write_text("{}")
     with pytest.raises(DataError, match="lacks a key"):

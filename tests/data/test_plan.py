@@ -525,9 +525,9 @@ def test_a_new_label_does_not_include_what_cleaning_excluded(tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
-        ([("list/9999", "sad")], "list/9999, which is no sample"),
-        ([("list/0000", "bored")], "label 'bored'; the classes are happy, sad"),
-        ([("list/0000", "sad"), ("list/0000", "happy")], "names list/0000 twice"),
+        ([("list/9999", "sad")], "list/9999, which is not a sample"),
+        ([("list/0000", "bored")], "label 'bored'. Use one of the classes happy, sad"),
+        ([("list/0000", "sad"), ("list/0000", "happy")], "has the id list/0000 twice"),
     ],
 )
 def test_a_relabel_list_that_does_not_fit_is_refused(tmp_path: Path, rows, message: str) -> None:

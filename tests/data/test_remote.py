@@ -106,8 +106,11 @@ def test_a_large_file_goes_on_after_its_last_piece(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("url", "message"),
     [
-        ("ftp://host/faces.zip", "cannot be read; known are s3://"),
-        ("simplecache::s3://bucket/faces", "cannot be read; known are s3://"),
+        ("ftp://host/faces.zip", "cannot be read. Use an address that starts with one of s3://"),
+        (
+            "simplecache::s3://bucket/faces",
+            "cannot be read. Use an address that starts with one of s3://",
+        ),
         ("file:///no/such/folder", "There is nothing at file:///no/such/folder"),
     ],
 )

@@ -204,10 +204,10 @@ def test_the_target_of_a_group_applies_to_all_its_frames(toy, tmp_path):
     ("change", "message"),
     [
         (lambda t: t.drop(columns="score"), "lacks the column score"),
-        (lambda t: t.assign(score="high"), "the score of .* is 'high'"),
+        (lambda t: t.assign(score="high"), "the score of .* is 'high', not a finite number"),
         (lambda t: pd.concat([t, t.iloc[[0]]]), "twice"),
         (lambda t: t.assign(id="x/" + t["id"]), "neither an image nor a group"),
-        (lambda t: t.assign(score=np.nan), "no score for any image of the train split"),
+        (lambda t: t.assign(score=np.nan), "no value of score for any image of the train split"),
     ],
 )
 def test_a_table_that_does_not_fit_is_named(toy, tmp_path, change, message):

@@ -35,7 +35,10 @@ def card(
     known = paths.finished_runs()
     missing = sorted(set(run or []) - {directory.run_id for directory in known})
     if missing:
-        raise ArtifactError(f"{benchmark} has no finished run {missing[0]!r}.")
+        names = [directory.run_id for directory in known]
+        raise ArtifactError(
+            f"{benchmark} has no finished run {missing[0]!r}. Known: {', '.join(names) or 'none'}."
+        )
     verdict = verdict_of(paths)
     for directory in known:
         if run and directory.run_id not in run:

@@ -68,8 +68,8 @@ def serve(
     operating_point: Annotated[
         Path | None,
         typer.Option(
-            help="File with a run's thresholds by class, from the page Verdict or `recommend`. Its "
-            "run gives no label below them.",
+            help="File with a run's thresholds by class, from the page Verdict or `recommend`. "
+            "Below its thresholds, the run gives no label.",
             show_default="none",
         ),
     ] = None,

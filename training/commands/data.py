@@ -97,7 +97,8 @@ def prepare(
     group: Annotated[
         str | None,
         typer.Option(
-            help="Column of persons or videos, each in one split.",
+            help="Column of persons or videos; all images of one person or video stay in one "
+            "split.",
             show_default="person, subject, video ...",
         ),
     ] = None,

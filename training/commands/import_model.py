@@ -97,15 +97,15 @@ def import_(
     labels: Annotated[
         str | None,
         typer.Option(
-            help="The model's classes in output order, with commas.",
+            help="The model's classes in output order, separated by commas.",
             show_default="those that its files name",
         ),
     ] = None,
     map_class: Annotated[
         list[str] | None,
         typer.Option(
-            help="A class of the model and the benchmark's: LABEL_0=angry. Without a class "
-            "(other=) it is left out. May be repeated; synonyms need none."
+            help="Map a class of the model to a class of the benchmark: LABEL_0=angry; other= "
+            "leaves the class other out. May be repeated; synonyms need none."
         ),
     ] = None,
     image_size: Annotated[
@@ -149,8 +149,8 @@ def import_(
         bool,
         typer.Option(
             "--bgr",
-            help="The .onnx file takes blue, green, red, as OpenCV reads them. By default it is "
-            "fed red, green, blue. --mean and --std stay in the order R,G,B.",
+            help="The .onnx file takes BGR images, as OpenCV reads them; without this option it "
+            "gets RGB. --mean and --std stay in the order R,G,B.",
         ),
     ] = False,
     augmented: Annotated[

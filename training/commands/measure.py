@@ -38,7 +38,7 @@ _MEASURE_ELSEWHERE = (
     "this set is on the page Your faces."
 )
 _COST_ELSEWHERE = "A run costs the same on every set: `python -m training efficiency {origin} RUN`."
-_LABELS_ELSEWHERE = "It has no training labels to check; `prepare` makes a benchmark that has."
+_LABELS_ELSEWHERE = "Use `prepare` to make a benchmark with training labels to check."
 Again = Annotated[bool, typer.Option("--again", help="Measure again even if there are results.")]
 
 

@@ -76,5 +76,7 @@ def _dataset(benchmark: str, data: "Path | None") -> "PreparedDataset | None":
     except DataError as error:
         from training.terminal.progress import console
 
-        console.print(f"Only drawn faces are probed: {error}", markup=False)
+        console.print(
+            f"Only drawn faces are probed, not changed validation images: {error}", markup=False
+        )
         return None

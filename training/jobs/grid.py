@@ -56,7 +56,10 @@ def parse_grid(texts: Sequence[str]) -> list[Variant]:
         for row in product(*axes.values())
     ]
     if len(variants) > _LIMIT:
-        raise RecipeError(f"The grid has {len(variants)} combinations; {_LIMIT} are the most.")
+        raise RecipeError(
+            f"The grid has {len(variants)} combinations; the limit is {_LIMIT}. Use fewer values "
+            "or keys."
+        )
     names = [variant.name for variant in variants]
     if len(set(names)) < len(names):
         raise RecipeError("Two combinations of the grid would get one name. Use other values.")
@@ -74,7 +77,7 @@ def _axis(text: str) -> tuple[str, list[str]]:
         raise RecipeError(f"Cannot parse {text!r}; write it as section.key=value,value.")
     texts = [_yaml(value) for value in values]
     if len(set(texts)) < len(texts):
-        raise RecipeError(f"{text!r} has a value twice.")
+        raise RecipeError(f"{text!r} has a value twice. Write each value once.")
     return key, texts
 
 

@@ -42,7 +42,9 @@ def requested_runs(benchmark: BenchmarkDir, names: Sequence[str]) -> list[RunDir
         finished = [run for run in finished if _predicts(run)]
     if names and len(finished) < len(runs):
         missing = ", ".join(run.run_id for run in runs if run not in finished)
-        raise ArtifactError(f"There is no finished run {missing} in {benchmark.root}.")
+        raise ArtifactError(
+            f"{benchmark.name} has no finished run {missing}. Check the ids, or train it first."
+        )
     if not finished:
         raise ArtifactError(
             f"{benchmark.name} has no finished run to measure. Train one with "

@@ -168,7 +168,7 @@ def _longest_first(runs: Sequence[PlannableRun]) -> list[PlannableRun]:
     try:
         return sorted(runs, key=lambda run: (*(-value for value in chain(run.run_id)), run.run_id))
     except RecursionError:
-        raise ValueError("The runs need one another in a cycle.") from None
+        raise ValueError("The runs depend on one another in a cycle.") from None
 
 
 def _those_that_fit(

@@ -102,8 +102,8 @@ def _classes(result: "Transferred") -> None:
 def _faces(result: "Transferred") -> None:
     faces = result.faces
     _line(
-        f"{len(faces.images):,} faces. Pictures taken whole: {faces.whole:,}; that could not be "
-        f"used: {len(faces.skipped):,}."
+        f"{len(faces.images):,} faces. Pictures used whole, as cropped faces: {faces.whole:,}; "
+        f"pictures that could not be used: {len(faces.skipped):,}."
     )
     reasons = Counter(faces.skipped.values())
     for key, reason in list(faces.skipped.items())[:_SHOWN]:

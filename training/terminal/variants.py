@@ -94,7 +94,8 @@ def print_effects(
         )
     console.print(table)
     console.print(
-        "Intervals: bootstrap over images and seeds, in percentage points. Bold: without 0."
+        "Intervals: bootstrap over images and seeds, in percentage points. Bold: the interval "
+        "excludes 0."
     )
     if any(row.difference.low == row.difference.high for row in rows):
         console.print(

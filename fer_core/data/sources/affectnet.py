@@ -13,6 +13,7 @@ import io
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -125,7 +126,8 @@ class AffectNetCsvSource(ImageFiles):
 class AffectNetArraysSource(ImageFiles):
     """The later release: `train_set/images/<n>.jpg` with `train_set/annotations/<n>_exp.npy`.
 
-    Valence and arousal are read from `<n>_val.npy` and `<n>_aro.npy` where they exist.
+    The arrays may also be beside the images, and one of the sets may be missing. Valence and
+    arousal are read from `<n>_val.npy` and `<n>_aro.npy` where they exist.
 
     Args:
         location: The folder or archive that holds `train_set` and `val_set`, or one above it.
@@ -148,22 +150,25 @@ class AffectNetArraysSource(ImageFiles):
         tree = tree.below(root)
         self.left_out: Counter[str] = Counter()
         items: list[ImageFile] = []
-        for folder in sorted({name.partition("/")[0] for name in tree.files}):
-            if split_of(folder) and f"{folder}/annotations" in tree.by_folder:
-                items.extend(self._subset(tree, folder, _affectnet(names)))
+        for folder in filter(partial(_holds_arrays, tree), tree.by_folder):
+            items.extend(self._subset(tree, PurePosixPath(folder), _affectnet(names)))
         super().__init__(tree, [*items, *tree.skipped])
 
-    def _subset(self, tree: FileTree, folder: str, names: ClassNames) -> Iterator[ImageFile]:
-        pictures = [name for name in tree.by_folder.get(f"{folder}/images", ()) if is_image(name)]
+    def _subset(
+        self, tree: FileTree, notes: PurePosixPath, names: ClassNames
+    ) -> Iterator[ImageFile]:
+        folder = _above_arrays(notes)
+        images = notes if folder == notes else folder / "images"
+        shown = images.as_posix().removeprefix(".")
+        pictures = [name for name in tree.by_folder.get(shown, ()) if is_image(name)]
         if not pictures:
             raise DataError(
-                f"{tree.shown}/{folder}/images does not exist or is empty. AffectNet's pictures "
+                f"{tree.shown}/{shown} does not exist or is empty. AffectNet's pictures "
                 "stand beside their annotations."
             )
-        notes = f"{folder}/annotations"
         codes = {}
         for picture in pictures:
-            note = f"{notes}/{PurePosixPath(picture).stem}_exp.npy"
+            note = (notes / f"{PurePosixPath(picture).stem}_exp.npy").as_posix()
             codes[picture] = _text(_code(_number(tree, note), note))
         labels = names.read(Counter(codes.values()), f"{tree.shown}/{folder}").labels
         for picture, code in codes.items():
@@ -171,12 +176,12 @@ class AffectNetArraysSource(ImageFiles):
                 self.left_out[_annotators_say(code)] += 1
                 continue
             stem = PurePosixPath(picture).stem
-            values = [f"{notes}/{stem}_{kind}.npy" for kind in ("val", "aro")]
+            values = [(notes / f"{stem}_{kind}.npy").as_posix() for kind in ("val", "aro")]
             extras = _affect(
                 *(_number(tree, name) if name in tree.names else None for name in values)
             )
-            key = f"{folder}/{stem}"
-            yield ImageFile(picture, key, labels[code], split_of(folder), extras=extras)
+            key = (folder / stem).as_posix()
+            yield ImageFile(picture, key, labels[code], split_of(folder.name), extras=extras)
 
 
 class AffectNetFolderSource(FolderSource):
@@ -266,15 +271,25 @@ def _find(index: PictureIndex, key: str, images: str, folder: str) -> str | None
 
 
 def find_affectnet_arrays(tree: FileTree) -> str | None:
-    """Returns the folder that contains AffectNet's `train_set/annotations`, if there is one."""
-    for folder in tree.by_folder:
-        path = PurePosixPath(folder)
-        if path.name == "annotations" and split_of(path.parent.name) == "train":
-            names = tree.by_folder[folder]
-            if any(name.endswith("_exp.npy") for name in names):
-                root = path.parent.parent.as_posix()
-                return "" if root == "." else root
+    """Returns the folder that contains AffectNet's `train_set` or `val_set`, if there is one."""
+    for folder in filter(partial(_holds_arrays, tree), tree.by_folder):
+        above = _above_arrays(PurePosixPath(folder))
+        root = (above.parent if split_of(above.name) else above).as_posix()
+        return "" if root == "." else root
     return None
+
+
+def _holds_arrays(tree: FileTree, folder: str) -> bool:
+    names = [name for name in tree.by_folder[folder] if name.endswith("_exp.npy")]
+    if PurePosixPath(folder).name == "annotations":
+        return bool(names)
+    stems = [name.removesuffix("_exp.npy") for name in names]
+    return any(f"{stem}{suffix}" in tree.names for stem in stems for suffix in (".jpg", ".png"))
+
+
+def _above_arrays(folder: PurePosixPath) -> PurePosixPath:
+    """Returns the folder of a set: that of its arrays, or the one above `annotations`."""
+    return folder.parent if folder.name == "annotations" else folder
 
 
 def _affectnet(names: ClassNames | None) -> ClassNames:
@@ -297,7 +312,7 @@ def _read_csv(tree: FileTree, path: str) -> pd.DataFrame:
         raise DataError(f"{name} cannot be read as csv: {error}.") from error
     if missing := [column for column in _NEEDED if column not in table.columns]:
         raise DataError(
-            f"{name} lacks the columns {', '.join(missing)}; AffectNet's header is "
+            f"{name} lacks the columns {', '.join(missing)}. Add AffectNet's header: "
             f"{','.join(COLUMNS)}."
         )
     if table["subDirectory_filePath"].duplicated().any():

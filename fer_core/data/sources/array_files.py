@@ -131,7 +131,10 @@ class ArrayFile:
             with self.tree.open(self.name) as file:
                 return npy.read_array(io.BytesIO(file.read()), allow_pickle=False)
         except Exception as error:  # numpy and the archive modules raise several types
-            raise DataError(f"{self.path} cannot be read as an array ({error}).") from error
+            raise DataError(
+                f"{self.path} cannot be read as an array ({error}). Save it again with numpy.save, "
+                "or remove it."
+            ) from error
 
 
 def _parsed(stem: str) -> tuple[Split | None, frozenset[str]]:

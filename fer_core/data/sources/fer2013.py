@@ -240,7 +240,10 @@ def _read_votes(
 ) -> NDArray[np.int64]:
     votes = file.read()
     if missing := {"Usage", *FERPLUS_COLUMNS} - set(votes.columns):
-        raise DataError(f"{file.name} lacks the columns {', '.join(sorted(missing))}.")
+        raise DataError(
+            f"{file.name} lacks the columns {', '.join(sorted(missing))}. Get the file again from "
+            "github.com/microsoft/FERPlus."
+        )
     if len(votes) != len(table.labels):
         raise DataError(
             f"{file.name} has {len(votes)} rows and {table.name} {len(table.labels)}. They are "
@@ -260,7 +263,10 @@ def _read_votes(
     valid = ((numeric >= 0) & (numeric == numeric.round())).all(axis=1).to_numpy()
     if not valid.all():
         row = int(np.argmin(valid))
-        raise DataError(f"{file.name}, row {row}: votes must be whole numbers of 0 or more.")
+        raise DataError(
+            f"{file.name}, row {row}: votes must be whole numbers of 0 or more. Get the file again "
+            "from github.com/microsoft/FERPlus."
+        )
     counts: NDArray[np.int64] = numeric.to_numpy(dtype=np.int64)
     original = [meanings.get(str(label), "") for label in table.labels]
     agreement = _join_agreement(counts, original)

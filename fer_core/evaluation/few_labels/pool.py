@@ -62,8 +62,7 @@ class LabelPool:
         shapes = {part.shape for part in probabilities}
         if len(shapes) != 1 or not len(probabilities[0]):
             raise DataError(
-                "The runs must have predictions for the same images, at least one. Evaluate them "
-                "again."
+                "The runs have no predictions for the same images. Evaluate them again."
             )
         total = np.zeros(probabilities[0].shape)
         for part in probabilities:  # one after the other: all together may not fit in memory

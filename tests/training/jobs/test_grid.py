@@ -47,7 +47,7 @@ def test_keys_with_one_last_part_are_written_whole():
         (["optim.lr=1,1"], "a value twice"),
         (["optim.lr=1", "optim.lr=2"], r"optim\.lr twice"),
         (["model.init=file:a b,file:a_b"], "one name"),
-        ([f"train.epochs={','.join(map(str, range(1, 62)))}"], "61 combinations; 60"),
+        ([f"train.epochs={','.join(map(str, range(1, 62)))}"], "61 combinations; the limit is 60"),
     ],
 )
 def test_a_grid_that_cannot_be_used_is_named(texts, message):
