@@ -15,13 +15,12 @@ _KINDS: tuple[tuple[str, tuple[str, ...], str], ...] = (
     ("TFRecord files", (".tfrecord", ".tfrecords", ".tfrec"),
      "Save their pictures as files, in a folder for each class"),
     ("LMDB files", (".mdb",), "Save their pictures as files, in a folder for each class"),
-    ("Arrow files", (".arrow",),
-     "Save them as parquet: datasets.Dataset.from_file(name).to_parquet('faces.parquet')"),
     ("tables of office programs", (".xlsx", ".xls", ".ods"), "Save them as csv"),
     ("archives", (*ARCHIVES, *UNREAD_ARCHIVES),
      "Unpack them into this folder, or give the path of a single zip or tar"),
     ("XML files", (".xml",),
-     "Export the labels as PASCAL VOC or CVAT for images, into the folder of the pictures"),
+     "Export the labels as PASCAL VOC or CVAT for images, into the folder of the pictures; of CVAT "
+     "for video save the frames as frame_000000.png ..., in a folder called like the video"),
     ("annotation files", (".json", ".ndjson"),
      "Write the labels into a csv with the columns path and label, beside the pictures"),
 )  # fmt: skip
