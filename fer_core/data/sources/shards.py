@@ -1,15 +1,12 @@
 """Pictures with their label in a file of the same name: `key.jpg` and `key.cls`, `.json` or `.txt`.
 
-WebDataset has them so, in tar files (shards) of a folder.
+WebDataset has them so, in tar files (shards) of a folder, compressed or not.
 """
 
 import json
 import posixpath
-import tarfile
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, replace
-from itertools import islice
 from pathlib import Path
 from typing import IO
 
@@ -25,7 +22,7 @@ from fer_core.data.sources.tables import (
     usual_columns,
     with_label_of_columns,
 )
-from fer_core.data.sources.tree import FileTree, Store, open_tree
+from fer_core.data.sources.tree import TARS, FileTree, Store, first_members, open_tree
 
 _KINDS = (".cls", ".json", ".txt")
 
@@ -55,7 +52,7 @@ def with_shards(tree: FileTree) -> FileTree:
     Raises:
         DataError: If a shard is damaged or exceeds a limit.
     """
-    tars = [name for name in tree.files if name.lower().endswith(".tar")]
+    tars = [name for name in tree.files if name.lower().endswith(TARS)]
     root = tree.root
     if root is None or not tars or not all(_is_shard(root / name) for name in tars):
         return tree
@@ -63,8 +60,9 @@ def with_shards(tree: FileTree) -> FileTree:
     skipped = [*tree.skipped]
     for tar in tars:
         shard = open_tree(root / tar)
-        places |= {f"{tar[:-4]}/{name}": (shard.store, name) for name in shard.files}
-        skipped += [replace(item, key=f"{tar[:-4]}/{item.key}") for item in shard.skipped]
+        folder = next(tar[: -len(suffix)] for suffix in TARS if tar.lower().endswith(suffix))
+        places |= {f"{folder}/{name}": (shard.store, name) for name in shard.files}
+        skipped += [replace(item, key=f"{folder}/{item.key}") for item in shard.skipped]
     return replace(
         tree,
         store=_Shards(places),
@@ -78,9 +76,7 @@ def with_shards(tree: FileTree) -> FileTree:
 
 def _is_shard(path: Path) -> bool:
     """Whether the first files of a tar are pictures with labels of the same name."""
-    with suppress(OSError, tarfile.TarError), tarfile.open(path, "r:") as archive:
-        return bool(_beside([info.name for info in islice(archive, 20)]))
-    return False
+    return bool(_beside(first_members(path, 20)))
 
 
 def _beside(names: Iterable[str]) -> dict[str, dict[str, str]]:

@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import IO, Protocol
 
@@ -37,7 +38,10 @@ MAX_UNPACKED = 200 * 2**30
 MAX_TABLE_BYTES = 4 * 2**30
 """Maximum size of a table or list."""
 
-ARCHIVES = (".zip", ".tar", ".tgz", ".tbz", ".tbz2", ".txz", ".tar.gz", ".tar.bz2", ".tar.xz")
+TARS = (
+    ".tar", ".tgz", ".tbz", ".tbz2", ".txz", ".tzst", ".tar.gz", ".tar.bz2", ".tar.xz", ".tar.zst"
+)  # fmt: skip
+ARCHIVES = (".zip", *TARS)
 UNREAD_ARCHIVES = (".7z", ".rar")
 
 _DAMAGED = (
@@ -503,9 +507,7 @@ def _plain_tar(path: Path) -> IO[bytes]:
 
     A compressed stream can only be read sequentially, but images are read by name.
     """
-    with path.open("rb") as file:
-        head = file.read(6)
-    opener = next((opener for magic, opener in _COMPRESSED if head.startswith(magic)), None)
+    opener = _opener(path)
     if opener is None:
         return path.open("rb")
     plain = tempfile.TemporaryFile()  # noqa: SIM115 (kept open to read)
@@ -521,6 +523,33 @@ def _plain_tar(path: Path) -> IO[bytes]:
             plain.write(block)
     plain.seek(0)
     return plain
+
+
+def first_members(path: Path, count: int) -> list[str]:
+    """Returns the names of the first members of a tar file; empty if it is none.
+
+    Of a compressed one only their part is decompressed.
+    """
+    try:
+        opener = _opener(path) or (lambda path: path.open("rb"))
+        with opener(path) as file, tarfile.open(fileobj=file, mode="r|") as archive:
+            return [info.name for info in islice(archive, count)]
+    except _DAMAGED:
+        return []
+
+
+def _opener(path: Path) -> Callable[[Path], IO[bytes]] | None:
+    """Returns what opens a compressed file; None if the file is not compressed."""
+    with path.open("rb") as file:
+        head = file.read(6)
+    return next((opener for magic, opener in _COMPRESSED if head.startswith(magic)), None)
+
+
+def _open_zstd(path: Path) -> IO[bytes]:
+    import pyarrow as pa  # slow to import
+
+    stream: IO[bytes] = pa.input_stream(str(path), compression="zstd")
+    return stream
 
 
 def _open_bz2(path: Path) -> IO[bytes]:
@@ -539,7 +568,12 @@ def _open_gzip(path: Path) -> IO[bytes]:
     return gzip.open(path)  # type: ignore[return-value]
 
 
-_COMPRESSED = ((b"\x1f\x8b", _open_gzip), (b"BZh", _open_bz2), (b"\xfd7zXZ\x00", _open_xz))
+_COMPRESSED: tuple[tuple[bytes, Callable[[Path], IO[bytes]]], ...] = (
+    (b"\x1f\x8b", _open_gzip),
+    (b"BZh", _open_bz2),
+    (b"\xfd7zXZ\x00", _open_xz),
+    (b"\x28\xb5\x2f\xfd", _open_zstd),
+)
 
 
 def _relative(name: str) -> str:
@@ -577,7 +611,7 @@ def _archive_tree(
         parent.as_posix() for name in files for parent in PurePosixPath(name).parents
     }  # fmt: skip
     title = path.name
-    while Path(title).suffix.lower() in (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".tbz"):
+    while title.lower().endswith((*ARCHIVES, ".gz", ".bz2", ".xz", ".zst")):
         title = Path(title).stem
     return FileTree(
         shown=str(path),

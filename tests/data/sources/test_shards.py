@@ -1,8 +1,11 @@
 """WebDataset: pictures with their label in a file of the same name, in shards or not."""
 
+import gzip
 import json
+import lzma
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
 from fer_core.data.sources.base import Sample
@@ -23,6 +26,19 @@ def shard(root: Path, name: str, samples: dict[str, dict[str, str]]) -> Path:
     return root / f"x/{name}.tar"
 
 
+def compressed(tar: Path, suffix: str) -> None:
+    """Replaces a tar by a compressed one."""
+    opened = {"gz": gzip.open, "tgz": gzip.open, "xz": lzma.open}.get(suffix)
+    new = tar.with_suffix(".tgz") if suffix == "tgz" else Path(f"{tar}.{suffix}")
+    if opened:
+        with opened(new, "wb") as file:
+            file.write(tar.read_bytes())
+    else:
+        with pa.output_stream(str(new), compression="zstd") as file:
+            file.write(tar.read_bytes())
+    tar.unlink()
+
+
 def facts(path: Path, **options: object) -> dict[str, object]:
     return {
         Path(item.key).name: (item.label, item.split) if isinstance(item, Sample) else item.reason
@@ -40,6 +56,21 @@ def test_numbers_in_shards_are_those_of_the_list_of_classes(tmp_path: Path) -> N
     (tmp_path / "x/classes.txt").write_text("sad\nhappy\n")
     expected = {"a.jpg": ("sad", "train"), "b.jpg": ("happy", "train"), "c.jpg": ("happy", "test")}
     assert facts(tmp_path / "x") == expected
+
+
+@pytest.mark.parametrize("suffix", ["gz", "tgz", "xz", "zst"])
+def test_shards_may_be_compressed(tmp_path: Path, suffix: str) -> None:
+    shard(tmp_path, "train-000000", {"a": {"cls": "sad"}, "b": {"cls": "happy"}})
+    compressed(shard(tmp_path, "test-000000", {"c": {"cls": "happy"}}), suffix)
+    expected = {"a.jpg": ("sad", "train"), "b.jpg": ("happy", "train"), "c.jpg": ("happy", "test")}
+    assert facts(tmp_path / "x") == expected
+    (tmp_path / "x/train-000000.tar").unlink()
+    (single,) = (tmp_path / "x").iterdir()
+    assert facts(single) == {"c.jpg": ("happy", None)}
+    assert open_tree(single).title == "test-000000"
+    single.write_bytes(single.read_bytes()[:-9])
+    with pytest.raises(DataError, match=rf"{single.name} cannot be read as an archive"):
+        open_dataset(str(single))
 
 
 def test_keys_end_at_the_first_dot_if_no_label_has_the_longer_name(tmp_path: Path) -> None:
