@@ -58,7 +58,8 @@ class FerPlusFolderSource(ImageFiles):
         rows = _all_rows(tree)
         if not rows:
             raise DataError(f"{tree.shown} holds no {LIST} and no {VOTES} of FER+. {LAYOUT}.")
-        self.notes = ["Labels are the strict majority of FER+ votes.", *_split_notes(rows)]
+        name = PurePosixPath(find_vote_lists(tree)[0]).name
+        self.notes = ["Labels are the strict majority of FER+ votes.", *_split_notes(rows, name)]
         super().__init__(tree, [*_items(tree, rows), *tree.skipped])
 
     @property
@@ -79,11 +80,20 @@ def find_vote_lists(tree: FileTree) -> list[str]:
         for name in tree.files
         if PurePosixPath(name).name == LIST and _is_vote_list(tree.text(name, 4096))
     ]
-    by_name = [name for name in tree.files if PurePosixPath(name).name == VOTES]
     pictured = any(
         is_image(name) and PurePosixPath(name).name.startswith("fer0") for name in tree.files
     )
-    return lists or (by_name if pictured else [])
+    if lists or not pictured:
+        return lists
+    tables = [name for name in tree.files if name.lower().endswith(".csv")]
+    by_name = [name for name in tables if PurePosixPath(name).name == VOTES]
+    return by_name or [name for name in tables if _has_header(tree.text(name, 4096))]
+
+
+def _has_header(text: str) -> bool:
+    """Whether a table has the columns of `fer2013new.csv`, under another name."""
+    head = next(csv.reader(io.StringIO(text)), [])
+    return {"Image name", *FERPLUS_COLUMNS} <= {cell.strip() for cell in head}
 
 
 def _is_vote_list(text: str) -> bool:
@@ -96,7 +106,7 @@ def _all_rows(tree: FileTree) -> _Rows:
     for name in find_vote_lists(tree):
         rows = csv.reader(io.StringIO(tree.text(name, 2**30)))
         folder = name.rpartition("/")[0]
-        if PurePosixPath(name).name == VOTES:
+        if PurePosixPath(name).name != LIST:
             found.update(_by_name(tree, name, rows))
             continue
         for number, row in enumerate(rows):
@@ -134,13 +144,13 @@ def _by_name(tree: FileTree, name: str, rows: Iterator[list[str]]) -> _Rows:
     }
 
 
-def _split_notes(rows: _Rows) -> list[str]:
+def _split_notes(rows: _Rows, file: str) -> list[str]:
     """Returns a note on the images whose split is not that of their folder."""
     other = [name for name, row in rows.items() if row.split != split_of_path(name)]
     if not other:
         return []
     folders = ", not that of their folder" if any(map(split_of_path, other)) else ""
-    return [f"The split of {len(other):,} images is the Usage in {VOTES}{folders}."]
+    return [f"The split of {len(other):,} images is the Usage in {file}{folders}."]
 
 
 def _numbers(cells: list[str], where: str) -> tuple[int, ...]:

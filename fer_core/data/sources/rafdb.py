@@ -106,7 +106,8 @@ def _split_of_name(file: ImageFile) -> Split | None:
 
 def find_rafdb_lists(tree: FileTree) -> list[str]:
     """Returns RAF-DB's lists of labels in a tree."""
-    return [name for name in tree.files if PurePosixPath(name).name == LIST_NAME]
+    names = (LIST_NAME, LIST_NAME.replace("patition", "partition"))  # some copies correct it
+    return [name for name in tree.files if PurePosixPath(name).name in names]
 
 
 def is_rafdb_name(name: str) -> bool:

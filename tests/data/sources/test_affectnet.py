@@ -1,12 +1,14 @@
+import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from fer_core.data.sources.affectnet import COLUMNS
 from fer_core.data.sources.base import Sample
-from fer_core.data.sources.formats import open_source, recognise
+from fer_core.data.sources.formats import open_dataset, open_source, recognise
 from fer_core.errors import DataError
-from tests.support.layouts import AFFECTNET_ORDER, Pictures
+from tests.support.layouts import AFFECTNET_ORDER, Pictures, affectnet_arrays
 
 AUTOMATIC = "Automatically_annotated_file_list/automatically_annotated.csv"
 MANUAL = "Manually_Annotated_file_lists"
@@ -126,3 +128,27 @@ def test_a_csv_that_cannot_be_read_is_no_list(tmp_path: Path) -> None:
     root = automatic(tmp_path)
     (root / "notes.csv").write_bytes(b"a,b\rc,d\r\x00\xff")
     assert labels(open_source(str(root))) == SEVEN_CODES
+
+
+@pytest.mark.parametrize("beside", [True, False])
+def test_one_set_is_read_alone_and_arrays_may_be_beside_the_images(tmp_path, beside) -> None:
+    root = affectnet_arrays(tmp_path)
+    shutil.rmtree(root / "train_set")
+    if beside:
+        for file in [*(root / "val_set").rglob("*.*")]:
+            file.rename(root / "val_set" / file.name)
+    opened = open_dataset(str(root))
+    assert opened.form == "affectnet"
+    samples = [item for item in opened.reader if isinstance(item, Sample)]
+    assert {(s.split, *s.extras.items()) for s in samples} == {("validation", ("valence", 0.5))}
+    assert [s.label for s in samples] == [
+        name for name in AFFECTNET_ORDER if name != "contempt" for _ in range(2)
+    ]
+    assert samples[0].key == "val_set/00"
+
+
+def test_arrays_that_belong_to_no_image_are_no_annotations(tmp_path: Path) -> None:
+    for label in ("happy", "sad"):
+        Pictures().save(tmp_path / label / "a.png")
+        np.save(tmp_path / label / "b_exp.npy", np.zeros(3))
+    assert open_dataset(str(tmp_path)).form == "folder"

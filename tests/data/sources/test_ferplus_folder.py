@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 
+from fer_core.data.sources.base import Sample
 from fer_core.data.sources.formats import open_source, recognise
 from fer_core.errors import DataError
 from fer_core.labels import FERPLUS_COLUMNS
@@ -35,6 +36,17 @@ def test_the_usage_of_the_csv_is_the_split_of_images_in_one_folder(tmp_path: Pat
         "images/fer0000006.png": "test",
     }
     assert "The split of 6 images is the Usage in fer2013new.csv." in source.notes
+
+
+def test_the_csv_may_have_another_name(tmp_path: Path) -> None:
+    root = ferplus(tmp_path, dict.fromkeys(USAGES, "images"))
+    (root / "fer2013new.csv").rename(root / "labels.csv")
+    (root / "other.csv").write_text("Usage,Image name,neutral\nTraining,fer0000001.png,1\n")
+    source = open_source(str(root))
+    first = next(iter(source))
+    assert isinstance(first, Sample)
+    assert (first.label, first.votes["neutral"], first.votes["unknown"]) == ("neutral", 9, 0)
+    assert "The split of 6 images is the Usage in labels.csv." in source.notes
 
 
 def test_the_usage_counts_if_test_holds_both_held_out_parts(tmp_path: Path) -> None:

@@ -97,3 +97,13 @@ def test_the_list_of_compound_expressions_is_refused(tmp_path: Path, folder: str
 def test_the_basic_list_beside_a_folder_of_compound_expressions_is_read(tmp_path: Path) -> None:
     root = listed(tmp_path / "compound/basic", range(1, 8))
     assert len(list(open_source(str(root)))) == 14
+
+
+def test_a_list_whose_name_is_spelt_right_is_the_same(tmp_path: Path) -> None:
+    root = listed(tmp_path, (1, 4))
+    (root / LIST).rename(root / "EmoLabel/list_partition_label.txt")
+    for path in (root, root / "EmoLabel/list_partition_label.txt"):
+        assert recognise(str(path)) == "rafdb"
+        labels = {item.key: item.label for item in open_source(str(path))}
+        assert labels["test_0001"] == "surprise"
+        assert labels["train_0004"] == "happy"
