@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from enum import StrEnum
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -17,7 +18,17 @@ from fer_core.migrations import SCHEMA_VERSION, migrate
 ELSEWHERE = "elsewhere"
 """Initialisation of imported runs, and preprocessing of imported predictions."""
 
+SCALE = ".scale"
+"""Suffix of the name of the scales of an int8 tensor in a weight file."""
+
 _SEEDED = re.compile(r"(?P<family>.+)-s(?P<seed>\d+)")
+
+
+class StoredType(StrEnum):
+    """Data type of the kernels and matrices of published weights."""
+
+    FLOAT16 = "float16"
+    INT8 = "int8"
 
 
 class Record(BaseModel):
@@ -256,7 +267,7 @@ class RunInfo(Record):
         member_weights: Weights of the members, which sum to 1.
         test_ledger: The evaluations on test of this run id, the earliest first; earlier trainings
             of the same id are included. Empty in files that are older than the ledger.
-        weights_dtype: `float32`, or `float16` after publishing; None for an ensemble.
+        weights_dtype: `float32`, or `float16` or `int8` after publishing; None for an ensemble.
     """
 
     run_id: str

@@ -27,8 +27,9 @@ from torch.nn import functional as F
 
 from fer_core.config import ModelConfig
 from fer_core.errors import WeightsError
-from fer_core.models.checkpoint import half_precision, save_tensors
+from fer_core.models.checkpoint import save_tensors
 from fer_core.models.registry import build_model, spec_of
+from fer_core.models.stored_weights import half_precision
 
 SOURCE = "HSE_FaceRec_tf's MobileNet (faceres of @vladmandic/human)"
 FEATURES = "global_pooling/Mean"

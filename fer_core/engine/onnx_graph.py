@@ -19,6 +19,7 @@ from fer_core.engine.onnx import checked_difference, copy_facts, current_copy, e
 from fer_core.engine.onnx_network import FACTS, OnnxNetwork, read_onnx
 from fer_core.errors import WeightsError
 from fer_core.files import content_hash
+from fer_core.records import SCALE
 
 if TYPE_CHECKING:
     import onnx
@@ -133,39 +134,61 @@ def _refer_to_weights(model: "onnx.ModelProto", weights: Path) -> None:
     from safetensors.numpy import load_file
 
     stored, positions = load_file(weights), _positions(weights)
-    casts = []
+    conversions, scales = [], []
     for item in model.graph.initializer:
-        value = stored.get(item.name)
-        if value is None or not _same(value, onnx.numpy_helper.to_array(item)):
+        name, value = item.name, stored.get(item.name)
+        scale = stored.get(name + SCALE)
+        if value is None or not _same(value, scale, onnx.numpy_helper.to_array(item)):
             continue
-        name = item.name
-        if value.dtype != np.float32:  # half precision in the file
+        if value.dtype != np.float32:
             item.name = f"{name}.stored"
-            kind = onnx.helper.np_dtype_to_tensor_dtype(value.dtype)
-            casts.append(
-                onnx.helper.make_node("Cast", [item.name], [name], to=onnx.TensorProto.FLOAT)
-            )
-            item.data_type = kind
-        item.ClearField("raw_data")
-        item.ClearField("float_data")
-        offset, length = positions[name]
-        item.data_location = onnx.TensorProto.EXTERNAL
-        for key, text in (
-            ("location", weights.name), ("offset", str(offset)), ("length", str(length)),
-        ):  # fmt: skip
-            item.external_data.add(key=key, value=text)
-    nodes = [*casts, *model.graph.node]
+            conversions += _conversion(name, value, scale)
+        _refer(item, value, weights, positions[name])
+        if scale is not None:
+            scales.append(onnx.TensorProto(name=name + SCALE, dims=scale.shape))
+            _refer(scales[-1], scale, weights, positions[name + SCALE])
+    model.graph.initializer.extend(scales)
+    nodes = [*conversions, *model.graph.node]
     del model.graph.node[:]
     model.graph.node.extend(nodes)
 
 
-def _same(stored: NDArray[Any], value: NDArray[Any]) -> bool:
-    return (
-        value.dtype == np.float32
-        and stored.dtype in (np.float32, np.float16)
-        and stored.shape == value.shape
-        and bool(np.array_equal(stored.astype(np.float32), value))
-    )
+def _conversion(
+    name: str, stored: NDArray[Any], scale: NDArray[Any] | None
+) -> "list[onnx.NodeProto]":
+    """Returns the nodes that make a weight of its stored values, once, when a session starts."""
+    from onnx import TensorProto, helper
+
+    if scale is None:
+        return [helper.make_node("Cast", [f"{name}.stored"], [name], to=TensorProto.FLOAT)]
+    return [
+        helper.make_node("Cast", [f"{name}.stored"], [f"{name}.cast"], to=TensorProto.FLOAT),
+        helper.make_node("Mul", [f"{name}.cast", name + SCALE], [name]),
+    ]
+
+
+def _refer(
+    item: "onnx.TensorProto", value: NDArray[Any], weights: Path, position: tuple[int, int]
+) -> None:
+    """Makes a tensor of a graph refer to its bytes in a weight file."""
+    import onnx
+
+    item.data_type = onnx.helper.np_dtype_to_tensor_dtype(value.dtype)
+    item.ClearField("raw_data")
+    item.ClearField("float_data")
+    item.data_location = onnx.TensorProto.EXTERNAL
+    facts = {"location": weights.name, "offset": str(position[0]), "length": str(position[1])}
+    for key, text in facts.items():
+        item.external_data.add(key=key, value=text)
+
+
+def _same(stored: NDArray[Any], scale: NDArray[Any] | None, value: NDArray[Any]) -> bool:
+    """Whether a tensor of a graph is what a weight file holds."""
+    kinds = (np.float32, np.float16) if scale is None else (np.int8,)
+    if value.dtype != np.float32 or stored.dtype not in kinds or stored.shape != value.shape:
+        return False
+    weights = stored.astype(np.float32)
+    return bool(np.array_equal(weights if scale is None else weights * scale, value))
 
 
 def _positions(path: Path) -> Mapping[str, tuple[int, int]]:

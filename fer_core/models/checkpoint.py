@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from fer_core.errors import WeightsError
 from fer_core.files import atomic_path
+from fer_core.models.stored_weights import without_scales
 
 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
@@ -45,7 +45,7 @@ def _separate(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Reads tensors and facts from a file of `save_tensors`.
+    """Reads tensors and facts from a file of `save_tensors`; int8 is converted to float32.
 
     Raises:
         WeightsError: If the file is missing, truncated or not in safetensors format.
@@ -61,7 +61,7 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
             f"{path.name} of {path.parent.name!r} is damaged ({error}). "
             "Restore the file, or train the run again."
         ) from error
-    return tensors, facts
+    return without_scales(tensors), facts
 
 
 def read_facts(path: Path) -> dict[str, Any]:
@@ -91,7 +91,7 @@ def load_weights(
     names: Collection[str] | None = None,
     labels: Sequence[str] | None = None,
 ) -> None:
-    """Loads a run's `model.safetensors` into its network; float16 is converted to float32.
+    """Loads a run's `model.safetensors` into its network; float16 and int8 become float32.
 
     Args:
         model: The network.
@@ -123,29 +123,6 @@ def load_weights(
     model.load_state_dict(
         {key: tensors[key].to(state[key].dtype) for key in state}, strict=names is None
     )
-
-
-def half_precision(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Returns the tensors with matrices and kernels converted to float16.
-
-    One-dimensional tensors and depthwise kernels stay in float32. They are 1% of a file. Batch-norm
-    variances need the precision (as in Micikevicius et al. 2018, arXiv:1710.03740): in an
-    EfficientNet-B4 trained here, float16 changed a probability by up to 0.089 with norms converted,
-    and by up to 0.005 without. In `mobilenet_face`, depthwise kernels in float16 changed one by up
-    to 0.012 (of 400 validation images), all other kernels by up to 0.0014.
-    """
-    return {
-        key: value.to(torch.float16) if _converted(value) else value
-        for key, value in tensors.items()
-    }
-
-
-def _converted(tensor: Tensor) -> bool:
-    return tensor.is_floating_point() and tensor.ndim > 1 and not _is_depthwise(tensor)
-
-
-def _is_depthwise(tensor: Tensor) -> bool:
-    return tensor.ndim == 4 and tensor.shape[1] == 1
 
 
 @dataclass(frozen=True)

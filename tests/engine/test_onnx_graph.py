@@ -13,6 +13,9 @@ from fer_core.engine.networks import Network, load_network
 from fer_core.engine.onnx_graph import graph_copy, write_graph
 from fer_core.engine.onnx_network import OnnxNetwork
 from fer_core.errors import WeightsError
+from fer_core.models.checkpoint import load_tensors, save_tensors
+from fer_core.models.stored_weights import in_stored_type
+from fer_core.records import StoredType
 from tests.support.builders import toy_benchmark
 
 STORED = SampleFormat(48, False)
@@ -38,6 +41,18 @@ def test_a_graph_reads_its_weights_beside_it_until_they_change(run):
     weights = load_file(run.weights_path)
     save_file({name: value + 1 for name, value in weights.items()}, run.weights_path)
     assert graph_copy(run, STORED) is None
+
+
+@pytest.mark.parametrize("kind", list(StoredType))
+def test_a_graph_computes_in_float32_with_weights_of_less_precision(run, kind):
+    tensors, facts = load_tensors(run.weights_path)
+    full = load_network(run, STORED).probabilities(FACES, np.arange(len(FACES)))
+    save_tensors(run.weights_path, in_stored_type(tensors, kind), facts)
+    network = load_network(run, STORED)
+    assert write_graph(network, run, FACES) <= 1e-5
+    assert run.graph_path.stat().st_size < run.weights_path.stat().st_size / 2
+    answers = graph_copy(run, STORED).probabilities(FACES, np.arange(len(FACES)))
+    np.testing.assert_allclose(answers, full, atol=0.05)
 
 
 def test_the_graph_predicts_on_a_cpu_while_its_weights_are_current(run):

@@ -16,7 +16,8 @@ from fer_core.errors import DataError, RecipeError, WeightsError
 from fer_core.evaluation.predictions import Predictions
 from fer_core.models import build_model, spec_of
 from fer_core.models.adapters import adapter_part, add_adapter, base_hash
-from fer_core.models.checkpoint import half_precision, load_tensors
+from fer_core.models.checkpoint import load_tensors
+from fer_core.models.stored_weights import half_precision
 from fer_core.models.weights import initialise
 from fer_core.records import ELSEWHERE
 from fer_core.tables import write_table

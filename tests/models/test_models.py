@@ -12,11 +12,11 @@ from fer_core.labels import SEVEN_EMOTIONS
 from fer_core.models import architectures, build_model, check_progressive_size, spec_of
 from fer_core.models.checkpoint import (
     CheckpointFolder,
-    half_precision,
     load_tensors,
     load_weights,
     save_tensors,
 )
+from fer_core.models.stored_weights import half_precision
 from fer_core.models.weights import initialise
 from fer_core.synthetic.face import render
 from tests.support.builders import toy_recipe
@@ -269,20 +269,6 @@ def test_weights_round_trip_in_half_precision(tmp_path):
     torch.testing.assert_close(other.weight, model.weight, atol=1e-3, rtol=1e-3)
     assert load_tensors(path)[0]["weight"].dtype == torch.float16
     assert torch.equal(other.bias, model.bias)  # vectors keep their precision
-
-
-def test_depthwise_kernels_keep_their_precision():
-    tensors = {
-        "depthwise": torch.rand(8, 1, 3, 3),
-        "pointwise": torch.rand(8, 8, 1, 1),
-        "counter": torch.tensor(3),
-    }
-    kinds = {key: tensor.dtype for key, tensor in half_precision(tensors).items()}
-    assert kinds == {
-        "depthwise": torch.float32,
-        "pointwise": torch.float16,
-        "counter": torch.int64,
-    }
 
 
 def test_weights_of_another_label_set_are_refused(tmp_path):

@@ -20,6 +20,7 @@ from fer_core.errors import ArtifactError, DataError, FerscopeError, RecipeError
 from fer_core.evaluation.predictions import Predictions
 from fer_core.evaluation.report import Report
 from fer_core.models.checkpoint import load_tensors, save_tensors
+from fer_core.records import StoredType
 from tests.support.builders import toy_benchmark, toy_recipe
 from tests.support.tfjs_graph import GraphFile, mobilenet
 from training import __main__ as cli
@@ -505,10 +506,31 @@ def test_publish_refuses_weights_whose_predictions_change_in_float16(workspace, 
     run("train", "tiny", "--benchmark", "toy", "--device", "cpu")
     trained = toy.benchmark.run("tiny-cpu-s0")
     before = trained.weights_path.read_bytes()
-    monkeypatch.setattr(publish, "MAX_HALF_DIFFERENCE", -1.0)
+    monkeypatch.setitem(publish.MOST_CHANGE, StoredType.FLOAT16, -1.0)
     with pytest.raises(ArtifactError, match="float16 weights change a probability"):
         publish.publish_run(trained, toy.dataset, device="cpu")
     assert trained.weights_path.read_bytes() == before
+
+
+def test_weights_are_published_in_int8_and_not_back_in_float16(workspace):
+    from training.jobs import publish
+
+    toy, run = workspace
+    run("train", "tiny", "--benchmark", "toy", "--device", "cpu")
+    trained = toy.benchmark.run("tiny-cpu-s0")
+    whole = trained.weights_path.stat().st_size
+    publish.publish_run(trained, toy.dataset, device="cpu")
+    half = trained.weights_path.stat().st_size
+    run("publish", "toy", "tiny-cpu-s0", "--dtype", "int8", "--device", "cpu")
+    assert trained.weights_path.stat().st_size < half < whole
+    info = trained.info()
+    assert (info.weights_dtype, info.published["dtype"]) == ("int8", "int8")
+    assert info.published["largest_probability_difference"] <= 0.05
+    before = answers(trained)
+    run("evaluate", "toy", "tiny-cpu-s0", "--device", "cpu")
+    np.testing.assert_allclose(answers(trained), before, atol=1e-4)
+    with pytest.raises(ArtifactError, match=r"in int8 already\. For float16, train the run again"):
+        publish.publish_run(trained, toy.dataset, device="cpu")
 
 
 def test_publish_refuses_weights_that_overflow_in_float16(workspace):
@@ -706,7 +728,7 @@ def test_evaluate_averages_the_members_of_an_ensemble_again(workspace):
 def test_re_evaluating_a_member_updates_its_ensembles(workspace, monkeypatch):
     from training.jobs import publish
 
-    monkeypatch.setattr(publish, "half_precision", lambda tensors: tensors_times(tensors, 1.01))
+    monkeypatch.setattr(publish, "in_stored_type", lambda tensors, _: tensors_times(tensors, 1.01))
     toy, run = workspace
     run("benchmark", "toy", "--device", "cpu")
     runs = [toy.benchmark.run(name) for name in ("tiny-cpu-s0", "tiny_two-cpu-s0", "both-cpu")]

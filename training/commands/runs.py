@@ -19,6 +19,7 @@ from fer_core.config import (
 )
 from fer_core.data.prepared import PreparedDataset
 from fer_core.errors import FerscopeError, RecipeError
+from fer_core.records import StoredType
 from training.options import (
     RECIPES,
     Artifacts,
@@ -51,7 +52,7 @@ _TRAIN_ELSEWHERE = (
     "To train on its pictures, make a benchmark of the labelled ones with `prepare`; to change a "
     "run with its labels, use `python -m training adapt {origin} {set} --run RUN`."
 )
-_EVALUATE_ELSEWHERE = "Its runs are scored by `python -m training transfer`; run it again."
+_EVALUATE_ELSEWHERE = "To evaluate its runs again, repeat `python -m training transfer`."
 _ENSEMBLE_ELSEWHERE = (
     "Make the ensemble with `python -m training ensemble {origin} ...`, and transfer it with "
     "`python -m training transfer {origin} PICTURES --name {set}`."
@@ -482,6 +483,13 @@ def publish(
     private: Annotated[
         bool, typer.Option("--private", help="With --to: make a new repository private.")
     ] = False,
+    dtype: Annotated[
+        StoredType,
+        typer.Option(
+            help="float16; or int8, which halves the file and changes predictions more. The "
+            "network computes in float32 with either."
+        ),
+    ] = StoredType.FLOAT16,
     device: DeviceOption = "auto",
     artifacts: Artifacts = None,
     data: Data = None,
@@ -489,8 +497,8 @@ def publish(
     """Convert a run's weights to float16 for publishing, or upload the run to the hub with --to.
 
     Without --to, the weights are converted and checkpoints removed. The command fails and changes
-    nothing if float16 changes a validation probability by more than 0.02. Predictions, reports and
-    the model card are rewritten from the float16 weights.
+    nothing if a validation probability changes by more than 0.02 (int8: 0.05). Predictions, reports
+    and the model card are rewritten from the converted weights.
 
     With --to, a folder that timm or transformers loads (or ONNX, for other architectures) is
     uploaded with the model card, run.json and report.json; never predictions or images. Log in with
@@ -509,7 +517,7 @@ def publish(
         _upload(run_dir, to, data, private=private)
         return
     dataset = open_dataset(benchmark, data)
-    publish_run(run_dir, dataset, device=device_name(device))
+    publish_run(run_dir, dataset, dtype, device=device_name(device))
     _refresh_ensembles(run_dir)
     write_model_card(run_dir, verdict_of(run_dir.benchmark))
     print_report(run_dir)

@@ -1,4 +1,4 @@
-"""Converting a run's weights to float16 for publishing."""
+"""Converting a run's weights to float16 or int8 for publishing."""
 
 import shutil
 from collections.abc import Mapping
@@ -15,47 +15,64 @@ from fer_core.data.prepared import PreparedDataset
 from fer_core.engine.networks import Network, load_network
 from fer_core.engine.predict import predict_logits
 from fer_core.errors import ArtifactError, DataError, WeightsError
-from fer_core.models.checkpoint import half_precision, load_tensors, save_tensors
-from fer_core.records import RunInfo
+from fer_core.models.checkpoint import load_tensors, save_tensors
+from fer_core.models.stored_weights import in_stored_type, without_scales
+from fer_core.records import RunInfo, StoredType
 from fer_core.run_commit import atomic_replace, recover
 from training.jobs.accelerator import make_accelerator
 from training.jobs.evaluate import require_split, write_evaluation
 from training.jobs.import_export import export_graph
 from training.jobs.train import weight_metadata
 
-MAX_HALF_DIFFERENCE = 0.02
-"""Largest allowed change of a validation probability by float16 weights."""
+MOST_CHANGE = {StoredType.FLOAT16: 0.02, StoredType.INT8: 0.05}
+"""Largest allowed change of a validation probability by the conversion."""
 
 
-def publish_run(run: RunDir, dataset: PreparedDataset, *, device: str | None = None) -> RunDir:
-    """Replaces a run's weights by a checked float16 copy and removes its checkpoints.
+def publish_run(
+    run: RunDir,
+    dataset: PreparedDataset,
+    kind: StoredType = StoredType.FLOAT16,
+    *,
+    device: str | None = None,
+) -> RunDir:
+    """Replaces a run's weights by a checked copy of less precision and removes its checkpoints.
 
-    Predictions and reports are rewritten from the float16 weights, so that they describe the
+    Predictions and reports are rewritten from the converted weights, so that they describe the
     published network. Where the architecture allows it, its ONNX graph is written as well, from
     which the light installation predicts.
 
+    Args:
+        run: A network's run.
+        dataset: The prepared dataset.
+        kind: Data type of the stored weights.
+        device: Device to predict on; the default one if None.
+
     Raises:
-        ArtifactError: If float16 changes a validation probability by more than
-            `MAX_HALF_DIFFERENCE`.
+        ArtifactError: If the conversion changes a validation probability by more than
+            `MOST_CHANGE`, or the weights are in int8 and float16 is asked for.
         DataError: If the regression head's table of targets is missing: its report could not be
             rewritten.
     """
     recover(run)
     network = load_network(run, dataset.format)
     model, info = network.model, network.info
-    if info.weights_dtype == "float16":
+    if info.weights_dtype == kind:
         return run
+    if info.weights_dtype == StoredType.INT8:
+        raise ArtifactError(
+            f"The weights of {run.run_id} are in int8 already. For float16, train the run again."
+        )
     require_split(dataset, info.split_hash, run.run_id)
     _require_regression_targets(info)
-    tensors = half_precision(load_tensors(run.weights_path)[0])
-    published = _round_weights(network, tensors, dataset)
-    info = info.model_copy(update={"weights_dtype": "float16", "published": published})
+    tensors = in_stored_type(load_tensors(run.weights_path)[0], kind)
+    published = _round_weights(network, tensors, dataset, kind)
+    info = info.model_copy(update={"weights_dtype": kind.value, "published": published})
     accelerator = make_accelerator("fp32", device)
     model.to(accelerator.device)
     with atomic_replace(run) as new:
         save_tensors(new.weights_path, tensors, weight_metadata(info))
         write_evaluation(new, network, info, dataset, accelerator)
-    run.efficiency_path.unlink(missing_ok=True)  # measured on the float32 weights
+    run.efficiency_path.unlink(missing_ok=True)  # measured on the former weights
     shutil.rmtree(run.state_dir, ignore_errors=True)
     _write_graph(run, info, dataset)
     return run
@@ -72,12 +89,15 @@ def _write_graph(run: RunDir, info: RunInfo, dataset: PreparedDataset) -> None:
 
 
 def _round_weights(
-    network: Network, tensors: Mapping[str, torch.Tensor], dataset: PreparedDataset
+    network: Network,
+    tensors: Mapping[str, torch.Tensor],
+    dataset: PreparedDataset,
+    kind: StoredType,
 ) -> dict[str, Any]:
-    """Sets a network's weights to their float16 copy and returns how its predictions changed.
+    """Sets a network's weights to their converted copy and returns how its predictions changed.
 
     Raises:
-        ArtifactError: If a validation probability changes by more than `MAX_HALF_DIFFERENCE`.
+        ArtifactError: If a validation probability changes by more than `MOST_CHANGE`.
     """
     rows = dataset.rows("validation")
 
@@ -89,19 +109,20 @@ def _round_weights(
     network.model.load_state_dict(
         {
             key: value.float() if value.is_floating_point() else value
-            for key, value in tensors.items()
+            for key, value in without_scales(tensors).items()
         },
         strict=False,  # an adapter's file does not contain its base
     )
     after = probabilities()
     difference = float((before - after).abs().max())
-    if not difference <= MAX_HALF_DIFFERENCE:  # also if it is NaN, because a weight overflows
+    if not difference <= MOST_CHANGE[kind]:  # also if it is NaN, because a weight overflows
         raise ArtifactError(
-            f"float16 weights change a probability of {network.info.run_id} by {difference:.3f}, "
-            f"more than {MAX_HALF_DIFFERENCE}. The run is unchanged; publish it in float32."
+            f"{kind} weights change a probability of {network.info.run_id} by {difference:.3f}, "
+            f"more than {MOST_CHANGE[kind]}. The run is unchanged; publish it in "
+            f"{'float16' if kind is StoredType.INT8 else 'float32'}."
         )
     return {
-        "dtype": "float16",
+        "dtype": kind.value,
         "largest_probability_difference": difference,
         "same_decision": float((before.argmax(1) == after.argmax(1)).float().mean()),
         "at": provenance.now(),
