@@ -271,8 +271,8 @@ def clamp(key: Key, low: int, high: int) -> None:
         st.session_state[key] = min(max(value, low), high)
 
 
-def page(entries: Sequence[object] | NDArray[Any], size: int) -> int:
-    """Shows a page number input if a list has several pages, and returns the page.
+def page(entries: Sequence[object] | NDArray[Any], size: int) -> slice:
+    """Shows a page number input if a list has several pages, and returns the page's entries.
 
     Another list starts at its first page, unless the address names a page of it.
 
@@ -281,12 +281,12 @@ def page(entries: Sequence[object] | NDArray[Any], size: int) -> int:
         size: Entries on a page.
 
     Returns:
-        The page, from 0.
+        The range of the entries on the page.
     """
     pages = -(-len(entries) // size)
     if pages <= 1:
         st.session_state.pop(_PAGED, None)
-        return 0
+        return slice(size)
     # of a large list a thousand entries: to digest a million would take longer than the page
     shown = digest_of([len(entries), *entries[:: max(1, len(entries) // 1000)]])
     before, last = st.session_state.get(_PAGED, (shown, 1))
@@ -297,4 +297,4 @@ def page(entries: Sequence[object] | NDArray[Any], size: int) -> int:
     clamp(Key.PAGE, 1, pages)  # an address can name a page that this list does not have
     number = st.number_input(f"Page (of {pages:,})", 1, pages, key=Key.PAGE, bind=BIND, width=160)
     st.session_state[_PAGED] = (shown, int(number))
-    return int(number) - 1
+    return slice((int(number) - 1) * size, int(number) * size)

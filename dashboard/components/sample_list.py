@@ -104,8 +104,7 @@ def show(benchmark: Benchmark, listing: Listing, name: str, *, empty: str) -> No
     samples = benchmarks.samples(benchmark)
     aligned = listing.aligned
     ids = aligned.ids[listing.order]
-    page = pickers.page(ids, PAGE_SIZE)
-    rows = listing.rows(samples, slice(page * PAGE_SIZE, (page + 1) * PAGE_SIZE))
+    rows = listing.rows(samples, pickers.page(ids, PAGE_SIZE))
     viewer.offer(benchmark, ids, aligned.labels.names)  # before the list, which takes longer
     _faces(benchmark, rows)
     sample_table(rows)

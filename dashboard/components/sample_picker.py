@@ -35,9 +35,7 @@ def pick_sample(benchmark: Benchmark, pictures: Pictures) -> str:
         label = st.pills("Class", benchmark.info.labels, key="sample-class", wrap=True)
         if label:
             ids = [key for key in ids if samples.at[key, "label"] == label]
-        page = pickers.page(ids, PAGE_SIZE)
-        shown = ids[page * PAGE_SIZE : (page + 1) * PAGE_SIZE]
-        cards = [_card(benchmark, pictures, key) for key in shown]
+        cards = [_card(benchmark, pictures, key) for key in ids[pickers.page(ids, PAGE_SIZE)]]
         gallery(cards, side=72, key="sample-gallery", on_open=_pick)
     viewer.offer(benchmark, ids)
     return sample_id

@@ -34,8 +34,7 @@ def show(benchmark: Benchmark, table: pd.DataFrame, key: str) -> None:
     if table.empty:
         st.info("No image passes these filters.")
         return
-    page = pickers.page(table["id"].to_numpy(), PAGE_SIZE)
-    shown = table.iloc[page * PAGE_SIZE : (page + 1) * PAGE_SIZE]
+    shown = table.iloc[pickers.page(table["id"].to_numpy(), PAGE_SIZE)]
     pictures = benchmarks.pictures(benchmark)
     if pictures is None:
         need_pictures(benchmark, key)

@@ -337,8 +337,7 @@ def _groups(benchmark: Benchmark, table: pd.DataFrame) -> None:
     numbers = table["group"].unique()
     # each group by its first image: other benchmarks and lists number their groups alike
     first = table.drop_duplicates("group")["id"].to_numpy()
-    page = pickers.page(first, GROUPS_PER_PAGE)
-    shown = numbers[page * GROUPS_PER_PAGE : (page + 1) * GROUPS_PER_PAGE]
+    shown = numbers[pickers.page(first, GROUPS_PER_PAGE)]
     pictures = benchmarks.pictures(benchmark)
     if pictures is None:
         need_pictures(benchmark, "groups")
@@ -367,8 +366,7 @@ def _faces(benchmark: Benchmark, table: pd.DataFrame) -> None:
     if pictures is None:
         need_pictures(benchmark, "faces")
         return
-    page = pickers.page(table["id"].to_numpy(), FACES_PER_PAGE)
-    rows = table.iloc[page * FACES_PER_PAGE : (page + 1) * FACES_PER_PAGE]
+    rows = table.iloc[pickers.page(table["id"].to_numpy(), FACES_PER_PAGE)]
     gallery(_cards(benchmark, rows, pictures), side=112, key="faces", on_open=viewer.open_sample)
     viewer.offer(benchmark, table["id"])
 

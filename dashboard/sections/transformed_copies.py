@@ -53,7 +53,7 @@ def transformed_copies(benchmark: Benchmark) -> None:
         need_pictures(benchmark, "transformed")
     else:
         page = pickers.page(shown[["id", "other"]].to_numpy(), PAIRS_PER_PAGE)
-        _pairs(benchmark, shown.iloc[page * PAIRS_PER_PAGE : (page + 1) * PAIRS_PER_PAGE], pictures)
+        _pairs(benchmark, shown.iloc[page], pictures)
     st.dataframe(shown, hide_index=True, key="transformed-copies")
     download.button(
         f"Download {len(shown):,} pairs (csv)",
