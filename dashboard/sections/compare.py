@@ -134,8 +134,8 @@ def predictions(benchmark: Benchmark, run_ids: Sequence[str], faces: Faces) -> N
     )  # fmt: skip
     unsure_below = right.slider(
         "Unsure below", 0, 95, 0, 5, format="%d%%", key=Key.UNSURE, bind=BIND,
-        help="Below this calibrated confidence a model abstains. The page Verdict shows the "
-        "coverage and the error rate that follow, for the recommended model.",
+        help="Below this calibrated confidence a model abstains. For the recommended model, the "
+        "page Verdict shows the resulting coverage and error rate.",
     ) / 100  # fmt: skip
     target = None if explain == PREDICTED else str(explain)
     heading, heat_map = st.empty(), st.empty()

@@ -43,8 +43,8 @@ def corrected_labels(pairs: Sequence[LabelPair]) -> None:
             f"({comparison.base_images:,} images), {plain(comparison.corrected)} the corrected "
             f"ones ({comparison.corrected_images:,}): {comparison.relabelled:,} labels are "
             f"changed, {comparison.removed:,} images removed. They are two benchmarks. A score "
-            "under corrected labels is too high for models that helped to propose them. A run has "
-            "no score on a benchmark for which it lacks predictions."
+            "under corrected labels is too high for models that helped to propose the corrections. "
+            "A run has no score on a benchmark for which it lacks predictions."
         )
         for warning in comparison.warnings:
             st.warning(f"A run is left out. {plain(warning)}", icon=":material/warning:")

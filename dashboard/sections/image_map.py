@@ -185,7 +185,7 @@ def _region_accuracies(benchmark: Benchmark, ids: Sequence[str]) -> None:
         return
     table = tables.slice_table(board.results.entries, board.aligned, {"accuracy": ids})
     if table.empty:
-        st.caption("No test image is in the region, so there is no accuracy of the models on it.")
+        st.caption("The region has no test image, so the models have no accuracy on it.")
         return
     table.columns = pd.Index(["accuracy", "95% (%)"])
     table.insert(0, "model", [entry.title for entry in board.results.entries])

@@ -124,7 +124,7 @@ def thresholds_by_model(benchmark: Benchmark, probed: Sequence[str]) -> None:
     st.dataframe(pd.DataFrame(rows), key="thresholds")
     st.caption(
         "Intensity (1 to 5) at which the prediction has changed for half of the drawn persons. "
-        "Empty: it has not changed for half of them at 5."
+        "Empty: even at 5 it has not changed for half of the persons."
     )
 
 

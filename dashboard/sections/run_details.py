@@ -158,7 +158,10 @@ def curves(benchmark: Benchmark, scope: Scope, entry: Entry) -> None:
                 f"{title} after each epoch.",
             )
     if len(histories) > 1:
-        st.caption("With its ancestors: the runs of its initial weights, teachers and members.")
+        st.caption(
+            "The curves include those of the run's ancestors: the runs of its initial "
+            "weights, its teachers and its members."
+        )
 
 
 def _ancestors(benchmark: Benchmark, run_id: str) -> list[str]:

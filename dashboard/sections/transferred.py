@@ -244,9 +244,9 @@ def estimates(benchmark: Benchmark, report: ShiftReport) -> None:
         if report.margin is not None:
             known += (
                 " If the set differs from the benchmark no more than the benchmark's slices do, "
-                f"the estimates of all runs are within {100 * report.margin:.1f} points with 95% "
-                "probability. This includes the sampling error of the set and of validation, and "
-                "the error of the methods in the checks."
+                f"the estimates of all runs are within {100 * report.margin:.1f} points of the "
+                "true accuracy with 95% probability. This margin includes the sampling error of "
+                "the set and of validation, and the error of the methods in the checks."
             )
         if error is not None:
             of_sets = "" if error.sets is None else f", of several runs on {error.sets} sets,"

@@ -71,8 +71,8 @@ if histories:
         charts.history_chart(*drawn) if unfinished else figure(charts.history_chart, *drawn),
         "epochs",
         "Metrics on validation after each epoch, with averaged weights (EMA) if the recipe uses "
-        "them; these lag behind in the first epochs. The best epoch on validation is kept; test "
-        "images are not used.",
+        "them; averaged weights lag behind in the first epochs. The best epoch on validation is "
+        "kept; test images are not used.",
     )
 else:
     st.caption("No training has finished an epoch yet.")

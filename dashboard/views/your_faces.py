@@ -10,8 +10,8 @@ from dashboard.state import Key
 theme.page_header(
     "Try",
     "Your faces",
-    "Which model is best on your pictures? Add a folder or a zip, labelled or not: every model "
-    "predicts it, and the page says what differs from the benchmark.",
+    "Which model is best on your pictures? Add a folder or a zip of pictures, labelled or not: "
+    "every model predicts them, and the page says what differs from the benchmark.",
 )
 picked = pickers.benchmark_with_runs()
 origin = your_faces.origin_of(picked)

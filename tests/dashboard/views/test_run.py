@@ -45,7 +45,7 @@ def test_class_names_are_no_markdown(open_page, toy, monkeypatch):
 def test_an_ensemble_shows_the_curves_of_its_members(open_page, toy):
     app = open_page("run", toy.artifacts, toy.data, run="pair-cpu")
     assert not app.exception
-    assert "With its ancestors" in texts(app)
+    assert "those of the run's ancestors" in texts(app)
 
 
 def test_an_unknown_run_is_one_message(open_page, toy):
