@@ -1,11 +1,15 @@
 """Paired tests of two models on the same samples, or on the same persons."""
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import bdtr, gammaln
 
 _DRAWS = 9_999
 _DIGITS = 12
+_TIE = 1e-9
+"""Sums that differ by less than this share of the largest difference are equal."""
 
 _LARGEST_SUM = 20_000
 """Up to this sum of sizes, the distribution of whole differences is computed, not drawn."""
@@ -37,7 +41,7 @@ def sign_flip_test(differences: NDArray[np.float64], *, seed: int = 0) -> float:
         differences: Differences by sample or person, shape (N,).
         seed: Seed of the drawn flips.
     """
-    gaps = np.round(differences, _DIGITS)
+    gaps = _rounded(differences)
     gaps = gaps[gaps != 0]
     sizes, counts = np.unique(np.abs(gaps), return_counts=True)
     if len(sizes) <= 1:
@@ -47,8 +51,15 @@ def sign_flip_test(differences: NDArray[np.float64], *, seed: int = 0) -> float:
     # samples of one size are exchangeable, so only the number of positive signs is drawn
     positive = np.random.default_rng(seed).binomial(counts, 0.5, (_DRAWS, len(sizes)))
     sums = np.abs((2 * positive - counts) @ sizes)
-    at_least = np.count_nonzero(sums >= abs(gaps.sum()) - 1e-9)
+    at_least = np.count_nonzero(sums >= abs(gaps.sum()) - _TIE * sizes[-1])
     return float((1 + at_least) / (1 + _DRAWS))
+
+
+def _rounded(differences: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Rounds away the errors of sums, which grow with the largest difference."""
+    largest = float(np.abs(differences).max(initial=1.0))
+    rounded: NDArray[np.float64] = np.round(differences, _DIGITS - math.ceil(math.log10(largest)))
+    return rounded
 
 
 def _exact(sizes: NDArray[np.int64], counts: NDArray[np.int64], seen: int) -> float:

@@ -71,6 +71,17 @@ def test_differences_of_one_size_are_tested_exactly(size):
     assert sign_flip_test(size * np.array([-1, -1, 1, -1, -1])) == pytest.approx(0.375)
 
 
+@pytest.mark.parametrize("scale", [1e-3, 1, 1e4, 1e9])
+def test_the_unit_of_the_differences_does_not_matter(scale):
+    """All five have one sign: two of 32 flips are as far from 0; sums of floats differ slightly."""
+    one_sign = scale * np.array([1 / 3, 1 / 7, 1 / 9, 1 / 11, 1 / 13])
+    assert sign_flip_test(one_sign) == pytest.approx(2 / 2**5, abs=0.01)
+    one_size = [scale * 0.1 + scale * 0.2, *[scale * 0.3] * 3, -scale * 0.3]
+    assert sign_flip_test(np.array(one_size)) == pytest.approx(0.375)
+    cancelled = scale * 0.1 + scale * 0.2 - scale * 0.3
+    assert sign_flip_test(np.array([cancelled])) == 1.0
+
+
 def test_no_difference_is_no_evidence_and_a_large_one_is():
     assert sign_flip_test(np.zeros(9)) == 1.0
     assert sign_flip_test(np.tile([1.0, 5.0], 40)) == pytest.approx(2 / 2**80)
