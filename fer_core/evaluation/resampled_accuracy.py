@@ -3,6 +3,7 @@
 Up to `EXACT_IMAGES` images, each resample is drawn image by image. With more images, each run's
 number of correct predictions is drawn from a normal distribution with the mean and covariance of
 this resampling (central limit theorem), so that the time does not grow with draws times images.
+Where persons are resampled, of which there can be few, they are always drawn.
 """
 
 from functools import cache
@@ -16,7 +17,7 @@ from fer_core.evaluation.human_votes import Votes
 from fer_core.evaluation.persons import have_several_images, person_numbers, sums_by_person
 
 EXACT_IMAGES = 10_000
-"""Up to this number of images, each resample is drawn image by image."""
+"""Up to this number of images, each resample is drawn image by image; persons are always drawn."""
 
 NO_CLASS = -1
 """Label of an image whose most frequent vote is no class."""
@@ -50,8 +51,28 @@ def resampled_accuracies(
     chances = None if votes is None else _label_chances_of(aligned, votes)
     if not have_several_images(persons):
         persons = None
-    if len(aligned) > EXACT_IMAGES and not (images and persons is not None):
+    if len(aligned) <= EXACT_IMAGES:
+        return _drawn_accuracies(aligned, chances, persons, random, draws, images=images)
+    if persons is None or not images:
         return _normal_accuracies(aligned, chances, random, draws, images=images)
+    step = max(1, draws * EXACT_IMAGES // len(aligned))  # all draws may not fit in memory
+    parts = [
+        _drawn_accuracies(aligned, chances, persons, random, min(step, draws - start), images=True)
+        for start in range(0, draws, step)
+    ]
+    return np.concatenate(parts)
+
+
+def _drawn_accuracies(
+    aligned: AlignedPredictions,
+    chances: NDArray[np.float64] | None,
+    persons: NDArray[np.object_] | None,
+    random: np.random.Generator,
+    draws: int,
+    *,
+    images: bool,
+) -> NDArray[np.float64]:
+    """Draws each resample image by image, or person by person."""
     labels = None if chances is None else _labels(chances, len(aligned.labels), random, draws)
     if images and labels is None:
         return _bootstrap(aligned.right, persons, random, draws)

@@ -155,3 +155,25 @@ def test_persons_are_drawn_with_all_their_images(annotators, monkeypatch):
     )
     assert {tuple(row) for row in drawn} == {(1, 0), (0.75, 0.25), (0, 1)}
     assert (drawn[:, 0] == 0.75).mean() == pytest.approx(0.5, abs=0.05)
+
+
+@pytest.mark.parametrize("annotators", [False, True])
+def test_resamples_of_many_persons_are_drawn_in_parts(annotators, monkeypatch):
+    aligned = predictions(100)
+    votes = votes_for(aligned) if annotators else None
+    persons = np.repeat(np.array([f"p{number}" for number in range(50)], dtype=object), 2)
+    random = np.random.default_rng
+    whole = resampled_accuracies(aligned, votes, random(0), 2000, images=True, persons=persons)
+    monkeypatch.setattr(resampled_accuracy, "EXACT_IMAGES", 30)
+    sizes = []
+    counts = resampled_accuracy._counts
+    monkeypatch.setattr(
+        resampled_accuracy,
+        "_counts",
+        lambda units, source, draws: sizes.append(draws) or counts(units, source, draws),
+    )
+    parts = resampled_accuracies(aligned, votes, random(1), 2000, images=True, persons=persons)
+    assert sizes == [600, 600, 600, 200]
+    assert parts.shape == whole.shape
+    np.testing.assert_allclose(parts.mean(axis=0), whole.mean(axis=0), atol=0.01)
+    np.testing.assert_allclose(parts.std(axis=0), whole.std(axis=0), rtol=0.12)
