@@ -146,15 +146,15 @@ def _accuracy_lines(
     points: Mapping[str, Sequence[tuple[object, float | None]]],
     titles: Mapping[str, str],
     colours: Mapping[str, str],
-    place: str,
+    hover: str,
 ) -> go.Figure:
-    """Draws the accuracy at several places, one line per run; None ends a line.
+    """Draws accuracy against a condition, one line per run; None ends a line.
 
     Args:
-        points: Place on the x axis and accuracy, by run id.
+        points: Condition (x axis) and accuracy, by run id.
         titles: Names by run id.
         colours: Colours by run id.
-        place: The place in the text on hovering.
+        hover: The condition in the text on hovering.
     """
     figure = go.Figure()
     dashes, symbols = model_dashes(list(colours)), model_symbols(list(colours))
@@ -166,7 +166,7 @@ def _accuracy_lines(
             name=titles[run_id],
             line={"color": colours[run_id], "width": 2, "dash": dashes[run_id]},
             marker={"symbol": symbols[run_id], "size": 8},
-            hovertemplate=f"{place}: %{{y:.1%}}<extra>%{{fullData.name}}</extra>",
+            hovertemplate=f"{hover}: %{{y:.1%}}<extra>%{{fullData.name}}</extra>",
         )
     # not from 0: the models' lines would be one band
     figure.update_yaxes(title="accuracy", tickformat=".0%", gridcolor=GRID, zeroline=False)
