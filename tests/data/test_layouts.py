@@ -564,7 +564,6 @@ def test_tables_of_pixels_by_split_are_one_dataset(tmp_path: Path) -> None:
         ("faces.pkl", "could run any program"),
         ("train.tfrecord-00000-of-00002", "TFRecord files"),
         ("data.mdb", "LMDB files"),
-        ("data-00000-of-00001.arrow", "to_parquet"),
         ("labels.xlsx", "Save them as csv"),
         ("Image.7z", "archives (Image.7z), which are not read. Unpack them"),
     ],

@@ -12,15 +12,15 @@ import pandas as pd
 
 from fer_core.data.sources.base import NO_MAJORITY, Origin, Skipped, Split
 from fer_core.data.sources.box_columns import box_columns
-from fer_core.data.sources.class_names import ClassNames, ClassReading, code_of, emotion_of
+from fer_core.data.sources.class_names import ClassNames, code_of, emotion_of, with_voted_codes
 from fer_core.data.sources.files import Box, ImageFile, ImageFiles, ShareBox, is_image, need_tree
 from fer_core.data.sources.frame_lists import frame_table
 from fer_core.data.sources.picture_index import PictureIndex
 from fer_core.data.sources.shards import beside_table
 from fer_core.data.sources.split_names import require_known, split_in, split_of, split_of_path
 from fer_core.data.sources.tables import (
+    MAJORITY_NOTE,
     NO_LABEL,
-    VOTES,
     AnnotationTable,
     Columns,
     class_columns,
@@ -36,6 +36,7 @@ from fer_core.data.sources.tables import (
     read_annotations,
     split_column,
     text_of,
+    votes_of,
     with_votes_of_rows,
 )
 from fer_core.data.sources.tree import FileTree, is_archive, open_tree, printable
@@ -116,14 +117,14 @@ class AnnotatedSource(ImageFiles):
     ) -> Iterator[ImageFile | Skipped]:
         counts = Counter(row.label for row in rows if not row.problem)
         voted = {name for row in rows for name in row.votes}
-        codes = dict.fromkeys(sorted(name for name in voted if code_of(name) is not None), 0)
         if not counts:
             problem = Counter(row.problem for row in rows).most_common(1)[0][0]
             raise DataError(
                 f"{self._tables[0].name} in {tree.shown} gives no picture with a label "
                 f"({problem}). {LAYOUT}{_or_folders(tree, names)}."
             )
-        reading = names.read({**codes, **counts}, f"{self._tables[0].name} in {tree.shown}")
+        where = f"{self._tables[0].name} in {tree.shown}"
+        reading = names.read(with_voted_codes(counts, voted), where)
         self.left_out = Counter(reading.left_out(counts))
         self.notes += reading.notes
         self._compare(rows, reading.labels, names)
@@ -134,9 +135,10 @@ class AnnotatedSource(ImageFiles):
             several = faces[row.name] > 1 and row.face != (row.name, None, None)
             if several:
                 key, before[row.name] = f"{key}#{before[row.name]}", before[row.name] + 1
-            votes = _named_votes(row.votes, reading)
+            votes = reading.named_votes(row.votes)
             if row.problem == NO_MAJORITY:
-                yield ImageFile(row.name, key, None, row.split, NO_MAJORITY, votes=votes)
+                file = ImageFile(row.name, key, None, row.split, NO_MAJORITY, votes=votes)
+                yield replace(file, box=row.box, share_box=row.share_box)
             elif row.problem:
                 yield Skipped(key, row.problem)
             elif label := reading.labels[row.label]:
@@ -182,7 +184,7 @@ class AnnotatedSource(ImageFiles):
         shown = ", ".join(table.name for table in tables[:4])
         self.notes.append(f"Labels are read from {shown}{' ...' if len(tables) > 4 else ''}.")
         if any(row.votes for row in rows):
-            self.notes.append("The label is the class with more than half of the votes.")
+            self.notes.append(MAJORITY_NOTE)
         self.notes += [
             f"Not read: {table.bad_lines:,} lines of {table.name} with too many fields. A name "
             "that contains the separator must be in quotes."
@@ -490,7 +492,7 @@ def _table_rows(index: PictureIndex, table: AnnotationTable, columns: Columns) -
         problem = table.problems.get(cell, problem)
         person = cells[group][number] if group else None
         box, share_box = boxes.of(values) if boxes else (None, None)
-        votes = _votes(values) if table.header else {}
+        votes = votes_of(values) if table.header else {}
         if problem == NO_LABEL and sum(votes.values()) > 0:
             problem = NO_MAJORITY
         yield _Row(
@@ -504,21 +506,6 @@ def _table_rows(index: PictureIndex, table: AnnotationTable, columns: Columns) -
             share_box,
             votes,
         )
-
-
-def _votes(row: Mapping[str, str]) -> dict[str, int]:
-    """Returns the votes of a row by class; empty if it has no columns of votes."""
-    cells = {name.removeprefix(VOTES): row[name] for name in row if name.startswith(VOTES)}
-    votes = {name: code_of(cell) for name, cell in cells.items()}
-    return {name: count for name, count in votes.items() if count is not None}
-
-
-def _named_votes(votes: Mapping[str, int], reading: ClassReading) -> Mapping[str, int]:
-    """Returns votes by class name, where their columns are numbers of classes."""
-    named: Counter[str] = Counter()
-    for name, count in votes.items():
-        named[reading.labels.get(name) or reading.shown(name)] += count
-    return named
 
 
 def _row_splits(table: AnnotationTable, column: str | None) -> list[Split | None]:

@@ -144,7 +144,21 @@ class ClassReading:
         """Returns the name of a left-out class for messages."""
         return self.meanings.get(name, name)
 
+    def named_votes(self, votes: Mapping[str, int]) -> dict[str, int]:
+        """Returns votes by class name, of which some are by numbers of classes."""
+        named: dict[str, int] = {}
+        for name, count in votes.items():
+            label = self.labels.get(name) or self.shown(name)
+            named[label] = named.get(label, 0) + count
+        return named
+
     meanings: Mapping[str, str] = field(default_factory=dict)
+
+
+def with_voted_codes(counts: Mapping[str, int], voted: Iterable[str]) -> dict[str, int]:
+    """Returns counts of labels with the numbered classes that have votes, but no image."""
+    codes = sorted(name for name in voted if code_of(name) is not None)
+    return {**dict.fromkeys(codes, 0), **counts}
 
 
 class Listed(Protocol):

@@ -30,7 +30,7 @@ from fer_core.data.sources.fer2013_folder import Fer2013FolderSource
 from fer_core.data.sources.ferplus_folder import FerPlusFolderSource
 from fer_core.data.sources.files import ImageFiles
 from fer_core.data.sources.folder import FolderSource
-from fer_core.data.sources.huggingface import HuggingFaceSource, is_saved_dataset
+from fer_core.data.sources.huggingface import HuggingFaceSource
 from fer_core.data.sources.human_emotions import HumanEmotionsSource
 from fer_core.data.sources.named_files import NamedFilesSource, path_pattern
 from fer_core.data.sources.options import AnyReaderOptions, ReaderOptions, readers_of
@@ -273,11 +273,7 @@ def _list(request: _Request, codes: str | None = None) -> Source:
 def _huggingface(request: _Request) -> Source:
     location = request.location
     path: Any = request.path
-    if (
-        location is not None
-        and location.file is None
-        and not (location.tree.root is not None and is_saved_dataset(location.tree.root))
-    ):
+    if location is not None and location.file is None:
         path = location.tree
     return HuggingFaceSource(path, request.names, request.columns)
 

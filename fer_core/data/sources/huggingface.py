@@ -1,6 +1,6 @@
 """Hugging Face datasets with an image and a label column: parquet files, a saved folder, the hub.
 
-Parquet files need no further packages. `save_to_disk` folders and the hub need the
+Parquet files and the Arrow files of `save_to_disk` need no further packages. The hub needs the
 `datasets` package: `pip install ferscope[hf]`.
 """
 
@@ -20,15 +20,31 @@ import yaml
 from PIL import Image
 
 from fer_core.data.imaging import open_picture
-from fer_core.data.sources.base import FileStat, Origin, Sample, SampleEntry, Skipped, Split
+from fer_core.data.sources.base import (
+    NO_MAJORITY,
+    FileStat,
+    Origin,
+    Sample,
+    SampleEntry,
+    Skipped,
+    Split,
+)
 from fer_core.data.sources.class_folders import several
-from fer_core.data.sources.class_names import ClassNames
+from fer_core.data.sources.class_names import ClassNames, with_voted_codes
 from fer_core.data.sources.files import COLOUR_SAMPLE, is_coloured
-from fer_core.data.sources.parquet_files import class_names, content_of, named, open_parquet
+from fer_core.data.sources.parquet_files import (
+    class_names,
+    content_of,
+    data_files,
+    named,
+    open_parquet,
+)
 from fer_core.data.sources.pixels import parse_pixels
 from fer_core.data.sources.split_names import require_known, split_in, split_of
 from fer_core.data.sources.tables import (
+    MAJORITY_NOTE,
     NO_LABEL,
+    VOTES,
     Columns,
     extra_columns,
     extras_of,
@@ -40,6 +56,7 @@ from fer_core.data.sources.tables import (
     split_column,
     text_of,
     usual_columns,
+    votes_of,
     with_label_of_columns,
     with_split_of_flags,
 )
@@ -80,7 +97,7 @@ class HuggingFaceSource:
     recordings are groups; the others become slices.
 
     Args:
-        location: A parquet file, a folder or archive of them, a folder of `save_to_disk`, or
+        location: A parquet or Arrow file, a folder or archive of them, as of `save_to_disk`, or
             `owner/name` of a dataset on the hub, optionally with `@revision`.
         names: Interpretation of class names.
         columns: Columns named by the user.
@@ -115,8 +132,10 @@ class HuggingFaceSource:
         self._facts = _read_facts(self._parts, [c for c in shared if c != self._image], columns)
         self._splits = self._named_splits(list(by_name), columns)
         counts = Counter(str(label) for label in self._facts.labels if label is not None)
-        reading = (names or ClassNames()).read(counts, self._place)
+        voted = {name for votes in self._facts.votes for name in votes}
+        reading = (names or ClassNames()).read(with_voted_codes(counts, voted), self._place)
         self._meanings = reading.labels
+        self._votes = [reading.named_votes(votes) for votes in self._facts.votes]
         self.left_out = Counter(reading.left_out(counts))
         self.notes = [*self._facts.notes, *reading.notes]
         self._licence = self._parts[0].licence
@@ -155,7 +174,9 @@ class HuggingFaceSource:
         """Yields the metadata of the images without reading them."""
         for row, label in enumerate(self._facts.labels):
             key = self._key(row)
-            if label is None:
+            if label is None and any(self._votes_of(row).values()):
+                yield SampleEntry(key, None, self._splits[row], NO_MAJORITY)
+            elif label is None:
                 yield Skipped(key, NO_LABEL)
             elif self._meanings[label]:
                 group = self._facts.groups[row]
@@ -201,9 +222,14 @@ class HuggingFaceSource:
             image=np.asarray(picture if self.colour else picture.convert("L")),
             label=entry.label,
             split=entry.split,
+            excluded=entry.excluded,
+            votes=self._votes_of(row),
             group=entry.group,
             extras=self._facts.extras[row] if self._facts.extras else {},
         )
+
+    def _votes_of(self, row: int) -> Mapping[str, int]:
+        return self._votes[row] if self._votes else {}
 
     def _key(self, row: int) -> str:
         part = int(np.searchsorted(self._starts, row, side="right")) - 1
@@ -239,6 +265,7 @@ class _Facts:
         groups: Persons or recordings.
         extras: Further values; empty if there are none.
         notes: Sentences for the user.
+        votes: Votes by class; empty if there are none.
     """
 
     labels: Sequence[str | None]
@@ -246,6 +273,7 @@ class _Facts:
     groups: Sequence[str | None]
     extras: Sequence[Mapping[str, float | str]]
     notes: Sequence[str]
+    votes: Sequence[Mapping[str, int]]
 
 
 def _read_facts(parts: Sequence[_Rows], names: Sequence[str], columns: Columns) -> _Facts:
@@ -268,15 +296,18 @@ def _read_facts(parts: Sequence[_Rows], names: Sequence[str], columns: Columns) 
     extras = extra_columns(table, (label, split))
     values = [str(value) for value in table[split].dropna().unique()] if split else []
     known = require_known(values, where)
-    records = table.to_dict(orient="records") if extras else []
+    voted = any(str(column).startswith(VOTES) for column in table)
+    records = table.to_dict(orient="records") if extras or voted else []
+    notes = group_notes(group, columns.group)
     return _Facts(
         labels=[None if is_unlabelled(value) else text_of(value) for value in table[label]],
         splits=[known.get(str(value)) for value in table[split]] if split else None,
         groups=[None if is_unlabelled(value) else text_of(value) for value in table[group]]
         if group
         else [None] * len(table),
-        extras=[extras_of(row, extras) for row in records],
-        notes=group_notes(group, columns.group),
+        extras=[extras_of(row, extras) for row in records] if extras else [],
+        notes=[MAJORITY_NOTE, *notes] if voted else notes,
+        votes=[votes_of(row) for row in records] if voted else [],
     )
 
 
@@ -299,7 +330,7 @@ class _Card:
 
 @dataclass(frozen=True)
 class _Parquet:
-    """Parquet files of one split; only one batch of rows is in memory."""
+    """Parquet or Arrow files of one split; only one batch of rows is in memory."""
 
     tree: FileTree
     files: tuple[str, ...]
@@ -336,7 +367,7 @@ class _Parquet:
         """Opens one of the files.
 
         Raises:
-            DataError: If it is not a parquet file.
+            DataError: If it is neither a parquet nor an Arrow file.
         """
         return open_parquet(self.tree, file)
 
@@ -388,11 +419,6 @@ def _groups_from(metadata: Any, start: int) -> tuple[list[int], int]:  # noqa: A
     return [], start
 
 
-def is_saved_dataset(path: Path) -> bool:
-    """Whether a folder was written by `save_to_disk` of the `datasets` package."""
-    return any((path / name).is_file() for name in ("dataset_dict.json", "state.json"))
-
-
 def _open(location: str | FileTree) -> Mapping[str, _Rows]:
     if isinstance(location, FileTree):
         return _parquet_splits(location)
@@ -400,8 +426,6 @@ def _open(location: str | FileTree) -> Mapping[str, _Rows]:
     if path.is_file() and not is_archive(path):
         return {"train": _Parquet(file_tree(path), (path.name,))}
     if path.exists():
-        if path.is_dir() and is_saved_dataset(path):
-            return _load(lambda datasets: datasets.load_from_disk(str(path)), location)
         return _parquet_splits(open_tree(path))
     if not _is_hub(location):
         raise DataError(
@@ -417,7 +441,7 @@ def _load(call: Any, location: str) -> Mapping[str, _Rows]:  # noqa: ANN401 (an 
     except ImportError as error:
         raise DataError(
             f"Reading {location} needs the package `datasets`. Install it with: "
-            "pip install 'ferscope[hf]'. Parquet files can be read without it."
+            "pip install 'ferscope[hf]'. Parquet and Arrow files can be read without it."
         ) from error
     try:
         loaded = call(datasets)
@@ -434,11 +458,11 @@ def _load(call: Any, location: str) -> Mapping[str, _Rows]:  # noqa: ANN401 (an 
 
 def _parquet_splits(tree: FileTree) -> Mapping[str, _Rows]:
     """Groups `data/train-00000-of-00002.parquet` and `default/train/0000.parquet` by split."""
-    files = [name for name in tree.files if name.lower().endswith(".parquet")]
+    files = data_files(tree)
     if not files:
         raise DataError(
-            f"{tree.shown} holds no parquet file. Give the folder that the dataset was downloaded "
-            "or saved to."
+            f"{tree.shown} holds no parquet or Arrow file. Give the folder that the dataset was "
+            "downloaded or saved to."
         )
     # others list picture files, or hold no pictures
     files = [name for name in files if content_of(tree, name) == "pictures"] or files

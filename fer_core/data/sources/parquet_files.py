@@ -1,8 +1,9 @@
-"""Parquet files: opening them, their class names, and lists of picture files."""
+"""Parquet and Arrow files: opening them, their class names, and lists of picture files."""
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any, Literal
 
@@ -23,17 +24,71 @@ _HEAD = 20
 """Rows that tell whether a column names picture files."""
 
 
-def open_parquet(tree: FileTree, file: str) -> Any:  # noqa: ANN401 (pyarrow is untyped)
-    """Opens a parquet file of a tree.
+SUFFIXES = (".parquet", ".arrow")
+
+
+@dataclass(frozen=True)
+class _ArrowFile:
+    """An Arrow file with the interface of `pq.ParquetFile`; its batches are its row groups."""
+
+    schema_arrow: Any
+    batches: Sequence[Any]
+
+    @property
+    def metadata(self) -> "_ArrowFile":
+        return self
+
+    @property
+    def num_rows(self) -> int:
+        return sum(batch.num_rows for batch in self.batches)
+
+    @property
+    def num_row_groups(self) -> int:
+        return len(self.batches)
+
+    def row_group(self, number: int) -> Any:  # noqa: ANN401 (pyarrow is untyped)
+        return self.batches[number]
+
+    def iter_batches(
+        self, size: int, groups: Iterable[int] | None = None, columns: list[str] | None = None
+    ) -> Iterator[Any]:
+        chosen = self.batches if groups is None else [self.batches[group] for group in groups]
+        table = pa.Table.from_batches(chosen, self.schema_arrow)
+        yield from (table if columns is None else table.select(columns)).to_batches(size)
+
+
+def data_files(tree: FileTree) -> list[str]:
+    """Returns the parquet and Arrow files of a tree, without caches of the `datasets` package.
 
     Raises:
-        DataError: If it is not a parquet file.
+        DataError: If a dataset was saved with a list of its rows, as before version 2.
+    """
+    files = [name for name in tree.files if name.lower().endswith(SUFFIXES)]
+    named = {name: PurePosixPath(name).name for name in files if name.lower().endswith(".arrow")}
+    if indices := [name for name, file in named.items() if file.startswith("indices")]:
+        raise DataError(
+            f"{indices[0]} lists the rows of the dataset, which is not read. Load it with "
+            "`datasets`, and save dataset.flatten_indices() again."
+        )
+    return [name for name in files if not named.get(name, "").startswith("cache-")]
+
+
+def open_parquet(tree: FileTree, file: str) -> Any:  # noqa: ANN401 (pyarrow is untyped)
+    """Opens a parquet or Arrow file of a tree.
+
+    Raises:
+        DataError: If it is neither.
     """
     try:
+        if file.lower().endswith(".arrow"):
+            source = tree.open(file) if tree.root is None else pa.memory_map(str(tree.root / file))
+            stream = pa.ipc.open_stream(source)
+            return _ArrowFile(stream.schema, list(stream))
         return pq.ParquetFile(tree.open(file) if tree.root is None else tree.root / file)
     except Exception as error:  # pyarrow raises several exception types
         name = PurePosixPath(file).name
-        raise DataError(f"{name} cannot be read as a parquet file ({error}).") from error
+        kind = "an Arrow" if file.lower().endswith(".arrow") else "a parquet"
+        raise DataError(f"{name} cannot be read as {kind} file ({error}).") from error
 
 
 def class_names(schema: Any, column: str) -> Sequence[str] | None:  # noqa: ANN401 (untyped)
@@ -53,10 +108,10 @@ def named(value: object, names: Sequence[str] | None) -> object:
 
 
 def content_of(tree: FileTree, file: str) -> Content:
-    """Returns whether a parquet file holds pictures, or names picture files.
+    """Returns whether a parquet or Arrow file holds pictures, or names picture files.
 
     Raises:
-        DataError: If it is not a parquet file.
+        DataError: If it is neither kind of file.
     """
     batches = open_parquet(tree, file).iter_batches(_HEAD)
     head: dict[str, list[Any]] = next((batch.to_pydict() for batch in batches), {})

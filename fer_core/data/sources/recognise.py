@@ -22,9 +22,8 @@ from fer_core.data.sources.expw import find_expw_lists
 from fer_core.data.sources.fer2013_folder import is_fer2013_name
 from fer_core.data.sources.ferplus_folder import find_vote_lists
 from fer_core.data.sources.files import is_image
-from fer_core.data.sources.huggingface import is_saved_dataset
 from fer_core.data.sources.named_files import NAMED
-from fer_core.data.sources.parquet_files import Content, content_of
+from fer_core.data.sources.parquet_files import SUFFIXES, Content, content_of, data_files
 from fer_core.data.sources.pixels import find_pixel_tables, split_files
 from fer_core.data.sources.rafdb import find_rafdb_lists, is_rafdb_name
 from fer_core.data.sources.shards import with_shards
@@ -131,8 +130,6 @@ def recognise_location(
     if published := _one_of(tree, {form: find(tree) for form, (find, _) in _PUBLISHED.items()}):
         form, name = published
         return Recognition(form, f"{name} is {_PUBLISHED[form][1]}")
-    if tree.root is not None and is_saved_dataset(tree.root):
-        return Recognition("huggingface", "the folder was written by `save_to_disk`")
     if tables := _recognise_tables(tree):
         return tables
     pairs = find_labelled_pictures(tree)
@@ -161,7 +158,7 @@ def _recognise_unread(tree: FileTree) -> Recognition | None:
             "it, or give the folder that holds both."
         )
     if parquet := _parquet(tree, "other"):
-        return Recognition("huggingface", f"there are {len(parquet)} parquet files")
+        return Recognition("huggingface", _counted(parquet))
     return Recognition("arrays", "there are NumPy files") if has_arrays(tree) else None
 
 
@@ -180,7 +177,7 @@ def _recognise_tables(tree: FileTree) -> Recognition | None:
         reason = f"{pair.images.path} and {pair.labels[0].path} are arrays"
         readings[pair.images.path] = ("arrays of images", Recognition("arrays", reason))
     if parquet := _parquet(tree, "pictures"):
-        reading = Recognition("huggingface", f"there are {len(parquet)} parquet files")
+        reading = Recognition("huggingface", _counted(parquet))
         folder = parquet[0].rpartition("/")[0] or parquet[0]  # class folders may be in the root
         readings[folder] = (f"{len(parquet)} parquet files", reading)
     if not readings:
@@ -196,8 +193,8 @@ def _recognise_tables(tree: FileTree) -> Recognition | None:
 
 
 def _recognise_file(tree: FileTree, name: str) -> Recognition:
-    if name.lower().endswith(".parquet") and content_of(tree, name) != "list":
-        return Recognition("huggingface", "it is a parquet file")
+    if name.lower().endswith(SUFFIXES) and content_of(tree, name) != "list":
+        return Recognition("huggingface", "it is a parquet or Arrow file")
     if name.lower().endswith(".npz"):
         return Recognition("arrays", "it is a .npz file")
     if name.lower().endswith(".npy"):
@@ -224,8 +221,11 @@ def _recognise_file(tree: FileTree, name: str) -> Recognition:
 
 def _parquet(tree: FileTree, content: Content) -> list[str]:
     """Returns the parquet files of a tree that have a content."""
-    names = [name for name in tree.files if name.lower().endswith(".parquet")]
-    return [name for name in names if content_of(tree, name) == content]
+    return [name for name in data_files(tree) if content_of(tree, name) == content]
+
+
+def _counted(files: list[str]) -> str:
+    return f"there are {len(files)} parquet or Arrow files"
 
 
 def _may_be_pixels(tree: FileTree, name: str) -> bool:

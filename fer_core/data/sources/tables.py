@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 import pandas as pd
 
+from fer_core.data.sources.box_columns import box_columns
 from fer_core.data.sources.class_names import code_of, emotion_of
 from fer_core.data.sources.clips import with_frames
 from fer_core.data.sources.files import is_image
@@ -86,6 +87,8 @@ NO_LABEL = "It has no label."
 
 VOTES = "votes_"
 """Beginning of the names of columns that hold the annotators' votes for a class."""
+
+MAJORITY_NOTE = "The label is the class with more than half of the votes."
 
 _ZERO, _ONE = ("0", "0.0", "false"), ("1", "1.0", "true")
 """Cells of a column per class."""
@@ -473,6 +476,8 @@ def with_label_of_columns(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def _majority(votes: pd.DataFrame) -> "pd.Series[str]":
+    if votes.empty:
+        return pd.Series("", index=votes.index)
     return votes.idxmax(axis=1).where(2 * votes.max(axis=1) > votes.sum(axis=1), "")
 
 
@@ -504,31 +509,43 @@ def _vote(cell: object) -> str:
 
 
 def with_votes_of_rows(table: "AnnotationTable", label: str | None) -> "AnnotationTable":
-    """Returns a table with one row per picture, if it has a row for each annotator of a picture.
+    """Returns a table with one row per face, if it has a row for each annotator of a face.
 
     Its votes are kept in columns `votes_<class>`, and the label is the class with more than half
-    of them. Columns whose values differ between the annotators of a picture are left out.
+    of them. Columns whose values differ between the annotators of a face are left out.
     """
     rows, image = table.rows, table.image
     if label is None or not table.header:
         return table
-    named = [c for c in rows if c not in (image, label) and _ONE_ANNOTATOR.fullmatch(_apart(c))]
-    if not named:
-        return table
-    values = dict(rows.groupby(image).nunique().max())  # of a picture, at most, by column
-    several = [c for c in named if values[c] > 1]
-    if not several:
-        return table
-    votes = rows.assign(vote=rows[label].map(_vote)).drop_duplicates([image, several[0], "vote"])
-    counted = pd.crosstab(votes[image], votes["vote"]).drop(columns="", errors="ignore")
-    if counted.empty:
-        return table
-    same = [c for c in rows if c not in (image, label) and values[c] == 1]
-    one = rows.drop_duplicates(image)[[image, *same]].set_index(image)
+    for annotator in rows.columns.difference([image, label], sort=False):
+        if not _ONE_ANNOTATOR.fullmatch(_apart(annotator)):
+            continue
+        boxes = box_columns(rows, {plain(column): column for column in rows.columns})
+        corners = [*boxes.names] if boxes else []
+        face = [image]
+        if rows.drop_duplicates([image, annotator, *corners]).duplicated([image, annotator]).any():
+            face += corners  # pictures with several faces
+        if rows.groupby(face)[annotator].nunique().max() > 1:
+            voted = _votes_by_face(rows, face, annotator, label, corners)
+            count = rows[annotator].nunique()
+            note = f"{table.name} has a row for each of {count} annotators ({annotator})."
+            return replace(table, rows=voted, notes=(*table.notes, note))
+    return table
+
+
+def _votes_by_face(
+    rows: pd.DataFrame, face: list[str], annotator: str, label: str, corners: list[str]
+) -> pd.DataFrame:
+    """Returns one row per face; where annotators drew different boxes, the first box counts."""
+    votes = rows.assign(vote=rows[label].map(_vote)).drop_duplicates([*face, annotator, "vote"])
+    counted = pd.crosstab([votes[column] for column in face], votes["vote"])
+    counted = counted.drop(columns="", errors="ignore")
+    values = dict(rows.groupby(face).nunique().max())
+    same = [name for name, most in values.items() if most == 1 or name in corners]
+    kept = [name for name in rows if name in {*face, *same} - {label}]
+    one = rows.drop_duplicates(face)[kept].set_index(face)
     one = one.join(counted.astype(str).add_prefix(VOTES)).assign(**{label: _majority(counted)})
-    count = rows[several[0]].nunique()
-    note = f"{table.name} has a row for each of {count} annotators ({several[0]})."
-    return replace(table, rows=one.reset_index(), notes=(*table.notes, note))
+    return one.reset_index()
 
 
 def _with_counted_votes(rows: pd.DataFrame, annotators: Sequence[str]) -> pd.DataFrame:
@@ -537,6 +554,13 @@ def _with_counted_votes(rows: pd.DataFrame, annotators: Sequence[str]) -> pd.Dat
     votes = pd.DataFrame({name: (named == name).sum(axis=1) for name in classes})
     counted = votes.astype(str).add_prefix(VOTES)
     return rows.drop(columns=annotators).join(counted).assign(label=_majority(votes))
+
+
+def votes_of(row: Mapping[Any, object]) -> dict[str, int]:
+    """Returns the votes of a row by class; empty if it has no columns of votes."""
+    cells = {str(name): cell for name, cell in row.items() if str(name).startswith(VOTES)}
+    votes = {name.removeprefix(VOTES): code_of(str(cell)) for name, cell in cells.items()}
+    return {name: count for name, count in votes.items() if count is not None}
 
 
 def class_columns(table: pd.DataFrame) -> list[str]:

@@ -288,6 +288,25 @@ def test_a_row_for_each_annotator_of_a_picture_is_a_vote(tmp_path):
     assert "a row for each of 3 annotators (WorkerId)" in notes(tmp_path)
 
 
+@pytest.mark.parametrize("several", [True, False])
+def test_annotators_vote_on_each_face_of_a_picture(tmp_path, several):
+    pictures(tmp_path, ["a.png", "b.png"])
+    rows = ["a.png,x,2,12,happy", "a.png,y,{},12,happy", "a.png,z,2,12,sad", "b.png,x,2,12,sad"]
+    if several:  # their boxes are equal, or else they could not be told apart
+        rows += ["a.png,x,20,40,sad", "a.png,y,20,40,fear"]
+    rows = [row.format(2 if several else 4) for row in rows]
+    table(tmp_path, ["file,user,xmin,xmax,label,ymin,ymax", *(f"{row},2,12" for row in rows)])
+    samples = [item for item in AnnotatedSource(open_tree(tmp_path)) if isinstance(item, Sample)]
+    read = [(s.key, s.label, s.image.shape[1]) for s in samples]
+    if several:
+        assert read == [
+            ("a.png#0", "happy", 10), ("a.png#1", None, 20), ("b.png", "sad", 10)
+        ]  # fmt: skip
+    else:
+        assert read == [("a.png", "happy", 10), ("b.png", "sad", 10)]
+    assert {k: n for k, n in samples[0].votes.items() if n} == {"happy": 2, "sad": 1}
+
+
 def test_rows_of_one_picture_without_annotators_are_no_votes(tmp_path):
     pictures(tmp_path, ["a.png", "b.png"])
     table(tmp_path, ["file,label", "a.png,happy", "a.png,sad", "b.png,sad"])

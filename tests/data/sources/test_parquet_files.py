@@ -1,5 +1,6 @@
 """Parquet files that list pictures, and class names of dataset cards."""
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from io import BytesIO
@@ -10,10 +11,10 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from fer_core.data.sources.base import Sample, Source
+from fer_core.data.sources.base import Sample, Skipped, Source, items_of
 from fer_core.data.sources.formats import open_dataset
 from fer_core.errors import DataError
-from tests.support.layouts import class_folders
+from tests.support.layouts import class_folders, zipped
 
 NAMES = ["happy", "angry", "sad"]
 
@@ -209,3 +210,83 @@ def test_pictures_of_one_video_are_a_group(tmp_path: Path) -> None:
     groups = [item.group for item in opened.reader if isinstance(item, Sample)]
     assert groups == ["7", "7", "8", None]
     assert any("same value of the column video stay in one split" in n for n in opened.notes)
+
+
+def cells(count: int) -> list[dict[str, object]]:
+    """Returns pictures as `datasets` stores them; the grey level is ten times the number."""
+    pictures: list[dict[str, object]] = []
+    for number in range(count):
+        buffer = BytesIO()
+        Image.new("L", (48, 48), 10 * number).save(buffer, "png")
+        pictures.append({"bytes": buffer.getvalue(), "path": None})
+    return pictures
+
+
+def saved(folder: Path, labels: list[int], file: str = "data-00000-of-00001.arrow") -> None:
+    """Writes a split as `save_to_disk` does, with a batch of two rows each."""
+    features = {"label": {"names": NAMES, "_type": "ClassLabel"}}
+    table = pa.table({"image": cells(len(labels)), "label": labels})
+    table = table.replace_schema_metadata(
+        {"huggingface": json.dumps({"info": {"features": features}})}
+    )
+    folder.mkdir(parents=True, exist_ok=True)
+    with pa.ipc.new_stream(folder / file, table.schema) as writer:
+        writer.write_table(table, 2)
+    (folder / "state.json").write_text(json.dumps({"_data_files": [{"filename": file}]}))
+    (folder / "dataset_info.json").write_text(json.dumps({"features": features}))
+
+
+@pytest.mark.parametrize("packed", [True, False])
+def test_a_folder_of_save_to_disk_needs_no_package(tmp_path: Path, packed: bool) -> None:
+    root = tmp_path / "x/faces"
+    saved(root / "train", [0, 1, 2, 2, 0])
+    saved(root / "test", [1])
+    saved(root / "train", [1] * 9, "cache-0a1b2c3d.arrow")  # of a function that was mapped
+    (root / "dataset_dict.json").write_text(json.dumps({"splits": ["train", "test"]}))
+    path = zipped(tmp_path / "x", tmp_path / "x.zip") if packed else root
+    opened = open_dataset(str(path))
+    assert opened.form == "huggingface"
+    source = opened.reader
+    samples = [(item.key, item.label, int(item.image.mean())) for item in source]
+    names = ("happy", "angry", "sad", "sad", "happy")
+    train = [(f"train/{n:06d}", name, 10 * n) for n, name in enumerate(names)]
+    assert samples == [("test/000000", "angry", 0), *train]
+    assert [item.key for item in items_of(source, 4)] == ["train/000003", "train/000004"]
+
+
+def test_a_list_of_rows_of_a_saved_dataset_is_refused(tmp_path: Path) -> None:
+    saved(tmp_path, [0, 1, 2])
+    saved(tmp_path, [0], "indices.arrow")
+    with pytest.raises(DataError, match=r"flatten_indices\(\) again"):
+        open_dataset(str(tmp_path))
+    (tmp_path / "indices.arrow").unlink()
+    assert len(open_dataset(str(tmp_path)).reader) == 3
+    (tmp_path / "data-00000-of-00001.arrow").write_bytes(b"nonsense")
+    with pytest.raises(DataError, match=r"cannot be read as an Arrow file"):
+        open_dataset(str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("columns", "votes"),
+    [
+        (
+            {"happiness": [3, 1, 0], "sadness": [1, 1, 0], "unknown": [0, 0, 0]},
+            [{"happy": 3, "sad": 1}, {"happy": 1, "sad": 1}],
+        ),
+        (
+            {"rater_1": [0, 0, None], "rater_2": [0, 2, None]},
+            [{"happy": 2, "sad": 0}, {"happy": 1, "sad": 1}],
+        ),
+    ],
+)
+def test_votes_in_parquet_are_kept(tmp_path: Path, columns, votes) -> None:
+    pq.write_table(pa.table({"image": cells(3), **columns}), tmp_path / "train.parquet")
+    (tmp_path / "classes.txt").write_text("\n".join(NAMES))
+    opened = open_dataset(str(tmp_path))
+    first, second, third = opened.reader
+    assert isinstance(first, Sample)
+    assert isinstance(second, Sample)
+    assert (first.label, second.label, second.excluded) == ("happy", None, "annotators disagree")
+    assert [first.votes, second.votes] == votes
+    assert third == Skipped("all/000002", "It has no label.")
+    assert "The label is the class with more than half of the votes." in opened.notes
