@@ -160,6 +160,21 @@ def _common(folders: Sequence[ClassFolder]) -> str:
     return "/".join(common)
 
 
+def pattern_hint(tree: FileTree) -> str:
+    """Returns a sentence with a pattern, if most names of images contain one emotion."""
+    stems = [PurePosixPath(name).stem for name in tree.files if is_image(name)]
+    stems = stems[:: max(1, len(stems) // 1000)]
+    found = [set(filter(emotion_of, re.split(r"[^A-Za-z]+", stem))) for stem in stems]
+    words = [of_stem.pop() for of_stem in found if len(of_stem) == 1]
+    if 2 * len(words) < len(stems) or len(set(map(emotion_of, words))) < 2:
+        return ""
+    longest_first = "|".join(sorted(set(words), key=lambda word: (-len(word), word)))
+    return (
+        "The names of the files hold emotions; this reads them: --pattern "
+        f"'(?<![A-Za-z])(?P<label>{longest_first})(?![A-Za-z])'."
+    )
+
+
 def choose_class_folders(tree: FileTree, layout: str) -> tuple[ClassFolders, list[str]]:
     """Returns the class folders of a tree that contains one dataset.
 
@@ -180,9 +195,8 @@ def choose_class_folders(tree: FileTree, layout: str) -> tuple[ClassFolders, lis
         flat = sum(is_image(name) for name in tree.files)
         problem = f"{flat:,} images without a class" if flat else "no class folders"
         names = "; if the names of the files hold it, describe them with --pattern" if flat else ""
-        raise DataError(
-            f"{tree.shown} holds {problem}{names}. {unread_files(tree)}".strip() + f" {layout}."
-        )
+        more = f"{pattern_hint(tree)} {unread_files(tree)}".strip()
+        raise DataError(f"{tree.shown} holds {problem}{names}. {more}".strip() + f" {layout}.")
     if len(candidates) > 1:
         _refuse_unknown_splits(tree, candidates)
         found_in = {"/".join(folders.above): _described(folders) for folders in candidates}

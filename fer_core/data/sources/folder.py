@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from fer_core.data.picture_files import readable_suffixes
 from fer_core.data.sources.base import Origin
-from fer_core.data.sources.class_folders import ClassFolders, choose_class_folders
+from fer_core.data.sources.class_folders import ClassFolders, choose_class_folders, pattern_hint
 from fer_core.data.sources.class_names import ClassNames, Listed, code_of, emotion_of
 from fer_core.data.sources.files import ImageFile, ImageFiles, is_image, need_tree
 from fer_core.data.sources.split_names import split_of_folder
@@ -85,7 +85,8 @@ class FolderSource(ImageFiles):
         try:
             reading = names.read(counts, tree.shown)
         except DataError as error:
-            raise DataError(f"{error} {unread_files(whole)}".strip()) from error
+            more = f"{pattern_hint(whole)} {unread_files(whole)}".strip()
+            raise DataError(f"{error} {more}".strip()) from error
         self.left_out: Counter[str] = Counter(reading.left_out(counts))
         self.notes = [*notes, *reading.notes]
         files = _files(classes, reading.labels)

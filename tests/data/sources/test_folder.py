@@ -1,4 +1,5 @@
 import os
+import re
 import weakref
 from pathlib import Path
 
@@ -10,9 +11,10 @@ from fer_core.data import imaging
 from fer_core.data.sources.base import Sample, Skipped
 from fer_core.data.sources.files import COLOUR_SAMPLE
 from fer_core.data.sources.folder import FolderSource
-from fer_core.data.sources.formats import open_source
+from fer_core.data.sources.formats import open_dataset, open_source
 from fer_core.errors import DataError
 from tests.support.helpers import noise, write_images
+from tests.support.layouts import Pictures
 
 GREY = noise(6, side=20)
 
@@ -452,3 +454,26 @@ def test_files_that_may_be_pictures_are_named(tmp_path: Path) -> None:
         (tmp_path / "happy" / name).write_bytes(b"")
     (note,) = FolderSource(tmp_path).notes
     assert note.startswith("Not read: 2 files of the class folders without the suffix of a picture")
+
+
+@pytest.mark.parametrize("folder", [".", "images"])
+def test_emotions_in_names_of_files_are_pointed_out_with_a_pattern(tmp_path: Path, folder) -> None:
+    names = ("F01-Anger-Face Forward", "F01-Joy-Face Forward", "M02-Anger-Turn", "M02-Pride-Turn")
+    for name in names:
+        Pictures().save(tmp_path / folder / f"{name}.png")
+    with pytest.raises(DataError, match="The names of the files hold emotions") as refused:
+        open_source(str(tmp_path))
+    pattern = re.search(r"--pattern '(.*?)'", str(refused.value))
+    assert pattern is not None
+    assert pattern[1] == "(?<![A-Za-z])(?P<label>Anger|Joy)(?![A-Za-z])"
+    opened = open_dataset(str(tmp_path), options={"pattern": pattern[1]})
+    assert [item.label for item in opened.reader] == ["angry", "happy", "angry"]
+    assert "Not read: 1 pictures that are named otherwise." in opened.notes
+
+
+def test_names_of_files_without_emotions_give_no_pattern(tmp_path: Path) -> None:
+    for name in ("sad_happy", "ambassador", "happy1", "happy2"):  # two, none, and one emotion
+        Pictures().save(tmp_path / "images" / f"{name}.png")
+    with pytest.raises(DataError) as refused:
+        open_source(str(tmp_path))
+    assert "hold emotions" not in str(refused.value)
