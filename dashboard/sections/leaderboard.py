@@ -386,8 +386,8 @@ def seeds(rows: pd.DataFrame) -> None:
     st.dataframe(tables.seed_text(rows), hide_index=True, key="seeds")
     st.caption(
         "Accuracy of the same recipe trained with different random seeds. From and to are the 95% "
-        "interval of the mean over images and seeds together. A difference between two models that "
-        "is smaller than this spread may be due to the seed."
+        "interval of the mean over images and seeds together; with few seeds it is too narrow. A "
+        "difference between two models that is smaller than this spread may be due to the seed."
     )
 
 

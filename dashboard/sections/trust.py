@@ -267,8 +267,8 @@ def slices(tested: Sequence[Slice], run_id: str) -> None:
         "list its errors. Tested: every property and every intersection of two with at least 30 "
         "images (Fisher's exact test, one-sided, Holm's correction). A slice must also be worse "
         "than other images of the same classes (Mantel-Haenszel test), and an intersection worse "
-        "than both of its properties. The Confusion matrix and the Error explorer can filter by "
-        "these properties."
+        "than both of its properties. The tests treat images as independent, also those of one "
+        "person. The Confusion matrix and the Error explorer can filter by these properties."
     )
 
 
