@@ -81,7 +81,6 @@ def match_pictures(
     info: BenchmarkInfo,
     samples: pd.DataFrame,
     pictures: Iterable[Image.Image | NDArray[np.uint8] | None],
-    images: NDArray[np.uint8] | None = None,
 ) -> AttachedPictures:
     """Finds out which sample each picture shows.
 
@@ -89,12 +88,11 @@ def match_pictures(
         info: The benchmark.
         samples: The benchmark's samples.
         pictures: The pictures, in any order; None for one that cannot be read.
-        images: Array that takes the matched pictures, shape (distinct images, ...); new by default.
 
     Raises:
         DataError: If the benchmark's samples have no hashes.
     """
-    matcher = _Matcher(info, samples, images)
+    matcher = _Matcher(info, samples)
     matcher.add_all(pictures)
     return matcher.result()
 
@@ -217,7 +215,7 @@ class _Matcher:
     """Matches pictures with the distinct images of a benchmark; one slot for each of these."""
 
     def __init__(
-        self, info: BenchmarkInfo, samples: pd.DataFrame, images: NDArray[np.uint8] | None
+        self, info: BenchmarkInfo, samples: pd.DataFrame, images: NDArray[np.uint8] | None = None
     ) -> None:
         self._samples = samples
         self._format = SampleFormat.of(info)

@@ -83,8 +83,6 @@ def predict_probabilities(
     rows: NDArray[np.int64],
     preprocessing: Preprocessing,
     accelerator: Accelerator,
-    *,
-    batch_size: int = 128,
 ) -> NDArray[np.float64]:
     """Predicts rows with all processes; every process gets the whole result.
 
@@ -96,6 +94,6 @@ def predict_probabilities(
     padded = np.concatenate([rows, np.repeat(rows[-1:], share * processes - len(rows))])
     first = accelerator.process_index * share
     batch = padded[first : first + share]
-    logits = predict_logits(model, images, preprocessing, rows=batch, batch_size=batch_size)
+    logits = predict_logits(model, images, preprocessing, rows=batch)
     gathered = accelerator.gather(logits)[: len(rows)]
     return torch.softmax(gathered.double(), dim=1).cpu().numpy()

@@ -40,12 +40,9 @@ def average(
 
 
 def greedy_weights(
-    members: Sequence[Predictions],
-    split: str = "validation",
-    rounds: int = 30,
-    least_macro_recall: float = 0.0,
+    members: Sequence[Predictions], rounds: int = 30, least_macro_recall: float = 0.0
 ) -> tuple[float, ...]:
-    """Returns ensemble weights by greedy selection with replacement.
+    """Returns ensemble weights by greedy selection with replacement on validation.
 
     Each round adds the member that gives the highest accuracy among those that reach the required
     macro-recall, breaking ties by log loss; while none reaches it, the one that comes closest. The
@@ -54,14 +51,14 @@ def greedy_weights(
 
     Args:
         members: Predictions of the candidates.
-        split: Split used for selection; never the test split of a reported number.
         rounds: Number of rounds.
         least_macro_recall: Required macro-recall of the ensemble, 0 to 1; 0 requires nothing.
 
     Returns:
         One weight per candidate, summing to 1; 0 for candidates that were not selected.
     """
-    predictions = [member.split(split).aligned_with(members[0].split(split)) for member in members]
+    splits = [member.split("validation") for member in members]
+    predictions = [split.aligned_with(splits[0]) for split in splits]
     truth = predictions[0].truth
     counts = np.zeros(len(members), dtype=np.int64)
     total = np.zeros_like(predictions[0].probabilities)

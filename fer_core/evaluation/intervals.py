@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from scipy.special import ndtri
 
 RESAMPLES = 2000
+_UNIT_RESAMPLES = 1000
 CONFIDENCE_LEVEL = 0.95
 """Probability with which intervals hold the true value."""
 
@@ -73,7 +74,7 @@ def resampled_counts(
 
 
 def interval_of_means(
-    values: NDArray[np.float64], resamples: int = 1000, seed: int = 0
+    values: NDArray[np.float64], seed: int = 0
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
     """Returns means and their percentile bootstrap intervals.
 
@@ -82,14 +83,13 @@ def interval_of_means(
 
     Args:
         values: Shape (N, ...): units, such as persons, and what was measured on each.
-        resamples: Number of resamples.
         seed: Random seed.
 
     Returns:
         Means, lower and upper ends, each of shape (...).
     """
     units = len(values)
-    counts = resampled_counts(np.ones(units, dtype=np.int64), resamples, seed)
+    counts = resampled_counts(np.ones(units, dtype=np.int64), _UNIT_RESAMPLES, seed)
     flat = values.reshape(units, -1)
     tail = (1 - CONFIDENCE_LEVEL) / 2 * 100
     ends = np.percentile(counts @ flat / units, [tail, 100 - tail], axis=0)

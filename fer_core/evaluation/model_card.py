@@ -192,7 +192,7 @@ def _share(value: float | None) -> str:
     return "" if value is None else f"{value:.1%}"
 
 
-def _confusions(metrics: SplitMetrics, count: int = 5) -> str:
+def _confusions(metrics: SplitMetrics) -> str:
     labels = [row.label for row in metrics.classes]
     pairs = [
         (number, true, predicted)
@@ -200,7 +200,7 @@ def _confusions(metrics: SplitMetrics, count: int = 5) -> str:
         for predicted, number in zip(labels, row, strict=True)
         if true != predicted and number
     ]
-    top = sorted(pairs, key=lambda pair: -pair[0])[:count]
+    top = sorted(pairs, key=lambda pair: -pair[0])[:5]
     return ", ".join(f"{true} as {predicted} ({number})" for number, true, predicted in top) or (
         "none"
     )

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_core.config import recipe_values
-from fer_core.evaluation.intervals import RESAMPLES, interval, resampled_counts
+from fer_core.evaluation.intervals import interval, resampled_counts
 from fer_core.records import family_of
 
 
@@ -68,9 +68,7 @@ def seed_spreads(
     return sorted(rows, key=lambda row: -row.mean)
 
 
-def interval_over_seeds(
-    right: NDArray[np.bool_], resamples: int = RESAMPLES, seed: int = 0
-) -> tuple[float, float]:
+def interval_over_seeds(right: NDArray[np.bool_], seed: int = 0) -> tuple[float, float]:
     """Returns the 95% bootstrap interval of the mean accuracy over images and seeds together.
 
     Each resample draws seeds, and images, with replacement. Images on which the same seeds are
@@ -79,14 +77,13 @@ def interval_over_seeds(
 
     Args:
         right: Whether the prediction of each seed is right, shape (S, N), at most 62 seeds.
-        resamples: Number of resamples.
         seed: Random seed of the resampling.
     """
     seeds, images = right.shape
     bits = 1 << np.arange(seeds)
     patterns, counts = np.unique(bits @ right, return_counts=True)
-    drawn_images = resampled_counts(counts, resamples, seed)
-    drawn_seeds = resampled_counts(np.ones(seeds, dtype=np.int64), resamples, seed + 1)
+    drawn_images = resampled_counts(counts, seed=seed)
+    drawn_seeds = resampled_counts(np.ones(seeds, dtype=np.int64), seed=seed + 1)
     right_of_pattern = (patterns[:, None] & bits) > 0
     means = drawn_seeds / seeds @ right_of_pattern.T
     return interval((means * drawn_images).sum(axis=1) / images)

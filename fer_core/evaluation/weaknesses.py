@@ -89,9 +89,7 @@ def _most_confident_first(test: SplitPredictions, mask: NDArray[np.bool_]) -> li
     return [int(position) for position in positions[order]]
 
 
-def costly_confusions(
-    predictions: SplitPredictions, costs: ErrorCosts, count: int = SHOWN
-) -> tuple[Confusion, ...]:
+def costly_confusions(predictions: SplitPredictions, costs: ErrorCosts) -> tuple[Confusion, ...]:
     """Returns the confusions with the largest share of the total cost, largest first."""
     names = predictions.labels.names
     matrix = confusion_matrix(predictions.truth, predictions.predicted, len(names))
@@ -111,6 +109,6 @@ def costly_confusions(
             share=share,
             cost_share=float(cost[i, j] / cost.sum()),
         )
-        for i, j in pairs[:count]
+        for i, j in pairs[:SHOWN]
         if (share := Estimate.of_share(int(matrix[i, j]), int(totals[i]))) is not None
     )

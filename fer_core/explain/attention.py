@@ -69,12 +69,13 @@ def attention(model: LogitsFunction, inputs: Tensor) -> tuple[Tensor, Tensor]:
     return logits, torch.stack(tape.weights, dim=1)
 
 
-def rollout(layers: Tensor, residual: float = 0.5) -> Tensor:
+def rollout(layers: Tensor) -> Tensor:
     """Attention rollout (Abnar and Zuidema 2020, arXiv:2005.00928).
+
+    The skip connection of each block weighs as much as its attention.
 
     Args:
         layers: Attention averaged over heads, shape (N, blocks, T, T); rows sum to 1.
-        residual: Weight of the skip connection in each block.
 
     Returns:
         Contribution of each input token (column) to each output token (row), shape (N, T, T);
@@ -83,7 +84,7 @@ def rollout(layers: Tensor, residual: float = 0.5) -> Tensor:
     identity = torch.eye(layers.shape[-1], device=layers.device)
     mixed = identity.expand(len(layers), -1, -1)
     for index in range(layers.shape[1]):
-        mixed = (residual * identity + (1 - residual) * layers[:, index]) @ mixed
+        mixed = (0.5 * identity + 0.5 * layers[:, index]) @ mixed
     return mixed
 
 

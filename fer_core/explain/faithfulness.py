@@ -76,7 +76,6 @@ def insertion_deletion(
     model: LogitsFunction,
     image: Tensor,
     maps: Sequence[SaliencyMap],
-    steps: int = STEPS,
     cells: int = CELLS,
 ) -> list[Curves]:
     """Insertion and deletion curves (Petsiuk et al. 2018, arXiv:1806.07421).
@@ -88,7 +87,6 @@ def insertion_deletion(
         model: Any function to logits.
         image: Input, shape (3, S, S).
         maps: Maps of that image.
-        steps: Number of steps from the intact to the fully changed image.
         cells: Cells a side.
 
     Returns:
@@ -98,7 +96,7 @@ def insertion_deletion(
     plain = image.mean(dim=(1, 2), keepdim=True).expand_as(image)
     kernel = 2 * (side // 4) + 1
     blurred = gaussian_blur(image, [kernel, kernel], [side / 8, side / 8])
-    levels = np.linspace(0, 1, steps + 1)
+    levels = np.linspace(0, 1, STEPS + 1)
     batch = []
     for saliency in maps:
         ranks = _enlarged(order(saliency.values, cells), side)
@@ -106,7 +104,7 @@ def insertion_deletion(
         batch += [torch.where(masks, plain, image), torch.where(masks, image, blurred)]
     if not batch:
         return []
-    logits = batched_logits(model, torch.cat(batch)).view(len(maps), 2, steps + 1, -1)
+    logits = batched_logits(model, torch.cat(batch)).view(len(maps), 2, STEPS + 1, -1)
     curves = []
     for saliency, map_logits in zip(maps, logits, strict=True):
         confidence = saliency.target.confidence(map_logits).double().cpu().numpy()

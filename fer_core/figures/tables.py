@@ -244,14 +244,13 @@ def significance_table(
 
 
 def regression_table(
-    reports: Mapping[str, RegressionReport], titles: Mapping[str, str], split: str = "test"
+    reports: Mapping[str, RegressionReport], titles: Mapping[str, str]
 ) -> pd.DataFrame:
-    """Returns one row per target, run, and frames or clips, lowest error of a target first.
+    """Returns one row per target, run, and frames or clips of test, lowest error of a target first.
 
     Args:
         reports: Reports of regression heads by run id.
         titles: Display names by run id.
-        split: `validation` or `test`.
 
     Returns:
         Columns `target`, `model`, `over` (`frames` or `clips`), `count`, `MAE`, `RMSE` and
@@ -273,8 +272,8 @@ def regression_table(
         }
         for run_id, report in reports.items()
         for name, target in report.targets.items()
-        for split_name, kind, metrics in target.rows()
-        if split_name == split
+        for split, kind, metrics in target.rows()
+        if split == "test"
     ]
     table = pd.DataFrame(rows)
     return table if table.empty else table.sort_values(["target", "over", "MAE"], kind="stable")

@@ -168,10 +168,10 @@ class Predictor:
         return [result for result in results if isinstance(result, Prediction)]
 
     def try_predict(
-        self, faces: Sequence[Face], run_ids: Sequence[str], batch_size: int = BATCH_SIZE
+        self, faces: Sequence[Face], run_ids: Sequence[str]
     ) -> dict[str, Prediction | FerscopeError]:
         """Like `predict`, by id, with the error of a failing run in place of its prediction."""
-        return dict(self.predict_each(faces, run_ids, batch_size))
+        return dict(self.predict_each(faces, run_ids))
 
     def predict_each(
         self, faces: Sequence[Face], run_ids: Sequence[str], batch_size: int = BATCH_SIZE

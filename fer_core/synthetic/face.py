@@ -97,28 +97,25 @@ def units_of(seed: int, emotion: Emotion) -> ActionUnits:
     return draw_units(chance, emotion, draw_intensity(chance))
 
 
-def portrait(
-    seed: int, emotion: Emotion, side: int = 512, *, intensity: float = 1.0
-) -> SyntheticFace:
+def portrait(seed: int, emotion: Emotion, side: int = 512) -> SyntheticFace:
     """Draws a portrait in good light with neck and shoulders and without occlusion.
 
-    The face spans about half of the width. Equal arguments give equal images, and the person is the
-    same as in `render` with the same seed.
+    The expression has its full intensity, and the face spans about half of the width. Equal
+    arguments give equal images, and the person is the same as in `render` with the same seed.
 
     Args:
         seed: Seed of person and scene.
         emotion: Emotion to draw.
         side: Height and width in pixels, at least `MIN_SIDE`.
-        intensity: Intensity of the expression, 0 to 1.
 
     Raises:
         ValueError: If a number is outside its range.
     """
-    _check(seed, side, intensity)
+    _check(seed, side, None)
     chance = np.random.default_rng(np.random.SeedSequence([seed, _ordinal(emotion), 1]))
-    units = draw_units(chance, emotion, intensity, stray=0.3)
+    units = draw_units(chance, emotion, 1.0, stray=0.3)
     image, masks = _compose(draw_person(seed), units, draw_studio(chance), side, lambda _: chance)
-    return SyntheticFace(image, masks, emotion, intensity, units)
+    return SyntheticFace(image, masks, emotion, 1.0, units)
 
 
 def draw(

@@ -90,7 +90,6 @@ def measure_placement(
     images: NDArray[np.uint8],
     detector: FaceDetector,
     progress: Progress = silent,
-    title: str = "measuring how faces are framed",
 ) -> dict[str, NDArray[np.float64]]:
     """Measures size, position and roll of the face in stored images.
 
@@ -98,7 +97,6 @@ def measure_placement(
         images: uint8, shape (N, H, W) or (N, H, W, 3).
         detector: Face detector.
         progress: Shows progress.
-        title: Title of the progress.
 
     Returns:
         `MEASURES` by name, shape (N,) each; NaN where no face is detected.
@@ -106,6 +104,7 @@ def measure_placement(
     values = {name: np.full(len(images), np.nan) for name in MEASURES}
     if not isinstance(detector, MeasuringDetector):
         return values
+    title = "measuring how faces are framed"
     for index in progress(range(len(images)), len(images), title):
         image = Image.fromarray(np.asarray(images[index])).convert("RGB")
         face, side = detector.inside([image])[0], image.width

@@ -10,6 +10,8 @@ Array = NDArray[np.float32]
 STRIDE = 4
 """Input pixels per cell of the output maps."""
 
+_SAME_FACE = 0.35
+
 
 @dataclass(frozen=True)
 class Candidates:
@@ -93,10 +95,10 @@ def decode(
     )
 
 
-def non_max_suppression(candidates: Candidates, min_iou: float = 0.35) -> Candidates:
+def non_max_suppression(candidates: Candidates) -> Candidates:
     """Non-maximum suppression: keeps the best box of each face, highest score first.
 
-    Boxes belong to the same face if their intersection over union is at least `min_iou`, or if
+    Boxes belong to the same face if their intersection over union is at least `_SAME_FACE`, or if
     four fifths of the smaller one are inside the other (a face cut by a tile's edge).
     """
     order = np.argsort(-candidates.confidences, kind="stable")
@@ -105,7 +107,7 @@ def non_max_suppression(candidates: Candidates, min_iou: float = 0.35) -> Candid
         best, order = order[0], order[1:]
         best_rows.append(int(best))
         shared, smaller = overlaps(candidates.boxes[best], candidates.boxes[order])
-        order = order[(shared < min_iou) & (smaller < 0.8)]
+        order = order[(shared < _SAME_FACE) & (smaller < 0.8)]
     return candidates.take(np.array(best_rows, dtype=np.int64))
 
 
