@@ -89,7 +89,7 @@ def paired_test_name(over: str) -> str:
     Args:
         over: What is tested, see `persons.resampled_units`.
     """
-    return "McNemar's exact test" if over == IMAGES else f"Exact sign-flip test over {over}"
+    return "McNemar's exact test" if over == IMAGES else f"Sign-flip test over {over}"
 
 
 def right_test(
@@ -97,7 +97,7 @@ def right_test(
     second: NDArray[np.bool_],
     persons: NDArray[np.object_] | None = None,
 ) -> float:
-    """Returns the exact two-sided p-value that two models are equally accurate.
+    """Returns the two-sided p-value that two models are equally accurate.
 
     It is McNemar's test. If a person has several images, which resemble each other, the signs of
     the persons' differences are flipped instead of those of the images.

@@ -122,7 +122,7 @@ def test_with_images_that_persons_share_the_test_keeps_its_level():
 
 def test_the_name_of_the_test_says_what_is_tested():
     assert paired_test_name("images") == "McNemar's exact test"
-    assert paired_test_name("persons") == "Exact sign-flip test over persons"
+    assert paired_test_name("persons") == "Sign-flip test over persons"
 
 
 def test_a_difference_is_bootstrapped_over_persons():
