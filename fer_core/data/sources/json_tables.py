@@ -1,8 +1,8 @@
 """Annotations in JSON as rows of text: records, a label for each name, and exports of programs.
 
 Objects inside a record become columns with the names of their keys, and each object of a list
-becomes a row of its own: the regions of VGG Image Annotator, the results of Label Studio, the boxes
-of Hugging Face's imagefolder. COCO's annotations are joined with their images and categories.
+becomes a row of its own: the regions of VGG Image Annotator, the results of Label Studio. COCO's
+annotations are joined with their images and categories.
 """
 
 import json
@@ -54,7 +54,7 @@ def rows_of(record: Mapping[str, Any]) -> list[Row]:
     base: Row = {}
     rows: list[Row] = [{}]
     for name, value in record.items():
-        inner = _inner(value) or _side_by_side(value)
+        inner = _inner(value)
         if not inner:
             _add(base, {name: value})
             continue
@@ -116,28 +116,6 @@ def _inner(value: object) -> Sequence[Mapping[str, Any]]:
     if isinstance(value, list) and value and all(isinstance(item, dict) for item in value):
         return value
     return []
-
-
-def _side_by_side(value: object) -> Sequence[Mapping[str, Any]]:
-    """Returns the objects of Hugging Face's imagefolder: a list of boxes and one of categories."""
-    boxes = value.get("bbox") if isinstance(value, dict) else None
-    if not isinstance(value, dict) or not isinstance(boxes, list):
-        return []
-    sides = ("x", "y", "width", "height")
-    lists = {name: cells for name, cells in value.items() if isinstance(cells, list)}
-    if not all(len(cells) == len(boxes) for cells in lists.values()) or not all(
-        isinstance(box, list) and len(box) == len(sides) for box in boxes
-    ):
-        return []
-    return [
-        {"bbox": dict(zip(sides, box, strict=True))}
-        | {
-            {"categories": "category"}.get(name, name): cells[number]
-            for name, cells in lists.items()
-            if name != "bbox"
-        }
-        for number, box in enumerate(boxes)
-    ]
 
 
 def _add(row: Row, values: Mapping[str, Any]) -> None:

@@ -90,6 +90,12 @@ VOTES = "votes_"
 
 MAJORITY_NOTE = "The label is the class with more than half of the votes."
 
+_UNSURE = frozenset({"unknown", "uncertain", "none", "not_a_face"})
+_OTHER_CLASSES = {"nf": "not_a_face"} | {
+    word.replace("_", ""): word for word in (*_UNSURE, "other", "calm")
+}
+"""Columns of votes for no emotion, by plain name; a majority for `_UNSURE` gives no label."""
+
 _ZERO, _ONE = ("0", "0.0", "false"), ("1", "1.0", "true")
 """Cells of a column per class."""
 
@@ -468,11 +474,20 @@ def with_label_of_columns(rows: pd.DataFrame) -> pd.DataFrame:
         chosen = cells.isin(_ONE)
         label = chosen.idxmax(axis=1).where(chosen.sum(axis=1) == 1, "")
         return rows.drop(columns=columns).assign(label=label)
-    votes = cells.apply(pd.to_numeric, errors="coerce")
-    if not ((votes >= 0) & (votes % 1 == 0)).all(axis=None):
+    others = {column: _OTHER_CLASSES.get(plain(column), "") for column in rows.columns}
+    others = {column: word for column, word in others.items() if word and _are_votes(rows[column])}
+    if not all(_are_votes(rows[column]) for column in columns):
         return rows
-    named = {column: f"{VOTES}{emotion_of(str(column))}" for column in columns}
-    return rows.rename(columns=named).assign(label=_majority(votes))
+    named = {column: f"{VOTES}{emotion_of(str(column)) or others[column]}"
+             for column in rows.columns if column in {*columns, *others}}  # fmt: skip
+    label = _majority(rows[list(named)].apply(pd.to_numeric))
+    unsure = [column for column, word in others.items() if word in _UNSURE]
+    return rows.rename(columns=named).assign(label=label.mask(label.isin(unsure), ""))
+
+
+def _are_votes(cells: "pd.Series[Any]") -> bool:
+    votes = pd.to_numeric(cells, errors="coerce")
+    return bool(((votes >= 0) & (votes % 1 == 0)).all())
 
 
 def _majority(votes: pd.DataFrame) -> "pd.Series[str]":

@@ -345,3 +345,15 @@ def test_numbers_about_annotators_are_no_votes(tmp_path):
     table(tmp_path, ["file,A,B", "a.png,sad,happy", "b.png,happy,sad"])
     with pytest.raises(DataError, match="call those of annotators annotator_1"):
         open_source(str(tmp_path))
+
+
+def test_votes_for_no_emotion_count_against_a_majority(tmp_path):
+    pictures(tmp_path, ["a.png", "b.png", "c.png", "d.png"])
+    rows = ["a.png,6,1,2,0,0,x", "b.png,4,1,5,0,0,x", "c.png,1,1,0,0,7,x", "d.png,1,0,8,1,0,x"]
+    table(tmp_path, ["file,happiness,sadness,unknown,NF,Other,none", *rows])
+    assert voted(tmp_path) == {
+        "a.png": ("happy", "", {"happy": 6, "sad": 1, "unknown": 2}),
+        "b.png": (None, "annotators disagree", {"happy": 4, "sad": 1, "unknown": 5}),
+        "c.png": ("other", "", {"happy": 1, "sad": 1, "other": 7}),
+        "d.png": (None, "annotators disagree", {"happy": 1, "unknown": 8, "not_a_face": 1}),
+    }

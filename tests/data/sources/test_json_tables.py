@@ -7,7 +7,6 @@ import pytest
 
 from fer_core.data.sources.base import Sample, Skipped
 from fer_core.data.sources.formats import open_dataset
-from fer_core.data.sources.json_tables import json_line_rows
 from tests.support.layouts import Pictures
 
 LABELS = ("happy", "sad", "happy")
@@ -154,21 +153,3 @@ def test_votes_in_a_column_for_each_class(tmp_path: Path) -> None:
     assert samples[0].votes == {"happy": 3, "sad": 2}
     assert [item.key for item in items if isinstance(item, Skipped)] == ["d.png"]
     assert "more than half of the votes" in " ".join(opened.notes)
-
-
-def test_boxes_and_categories_of_an_imagefolder_are_faces() -> None:
-    objects = {"bbox": [[1, 2, 3, 4], [5, 6, 7, 8]], "categories": ["happy", "sad"]}
-    rows = json_line_rows(json.dumps({"file_name": "a.png", "objects": objects}))
-    box = ("x", "y", "w", "h")
-    assert rows == [
-        {"file_name": "a.png", "category": "happy", **dict(zip(box, "1234", strict=True))},
-        {"file_name": "a.png", "category": "sad", **dict(zip(box, "5678", strict=True))},
-    ]
-    objects["categories"].pop()
-    (row,) = json_line_rows(json.dumps({"file_name": "a.png", "objects": objects}))
-    assert "category" not in row
-    objects = {"bbox": [], "categories": []}
-    assert (
-        json_line_rows(json.dumps({"file_name": "a.png", "objects": objects}))[0]["file_name"]
-        == "a.png"
-    )

@@ -271,7 +271,7 @@ def test_a_list_of_rows_of_a_saved_dataset_is_refused(tmp_path: Path) -> None:
     [
         (
             {"happiness": [3, 1, 0], "sadness": [1, 1, 0], "unknown": [0, 0, 0]},
-            [{"happy": 3, "sad": 1}, {"happy": 1, "sad": 1}],
+            [{"happy": 3, "sad": 1, "unknown": 0}, {"happy": 1, "sad": 1, "unknown": 0}],
         ),
         (
             {"rater_1": [0, 0, None], "rater_2": [0, 2, None]},
