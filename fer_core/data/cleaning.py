@@ -8,10 +8,9 @@ from PIL import Image
 
 from fer_core.data import quality
 from fer_core.data.centerface import CenterFaceDetector
-from fer_core.data.faces import FaceDetector, find_faces
+from fer_core.data.faces import FaceDetector, picture_faces
 from fer_core.data.plan import CleanPlan
 from fer_core.data.sources.base import NO_MAJORITY, Sample
-from fer_core.errors import ImageError
 
 NO_FACE = "no face was found"
 FLAT = "flat or blank"
@@ -46,12 +45,11 @@ class Cleaner:
         if self._plan.drop_flat and is_flat(sample.image):
             return replace(sample, excluded=FLAT)
         if self._detector is not None:
-            try:
-                face, *_ = find_faces(Image.fromarray(sample.image), self._detector)
-            except ImageError:
+            faces = picture_faces(Image.fromarray(sample.image), self._detector).crops
+            if not faces:
                 return replace(sample, excluded=NO_FACE)
             if self._plan.faces == "crop":
-                sample = replace(sample, image=np.asarray(face.crop))
+                sample = replace(sample, image=np.asarray(faces[0].crop))
         min_side = self._plan.min_side
         if min(sample.image.shape[:2]) < min_side:
             return replace(sample, excluded=f"{SMALL} {min_side} pixels")

@@ -1,7 +1,7 @@
 """Detects faces and crops them in a benchmark's framing.
 
-Models expect faces in the framing of their training images, so uploads go through `find_faces`, or
-through `whole_picture` if the user marks them as cropped faces.
+Models expect faces in the framing of their training images, so uploads go through
+`picture_faces`, or through `whole_picture` if the user marks them as cropped faces.
 """
 
 import math
@@ -13,8 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from fer_core.data.imaging import NAMELESS, printable_name
-from fer_core.errors import ImageError
 from fer_core.records import Framing
 
 FER2013 = Framing(box=1.011, drop=0.01, images=300, detected=298, spread=(0.931, 1.084))
@@ -334,51 +332,6 @@ def _corrected(frame: CropSquare, face: DetectedFace, framing: Framing) -> CropS
         return frame
     left, top = frame.left + square.x - side / 2, frame.top + centre - side / 2
     return CropSquare(round(left), round(top), max(1, round(side)))
-
-
-def every_face(
-    image: Image.Image, detector: FaceDetector | None, framing: Framing | None = None
-) -> tuple[FaceCrop, ...]:
-    """Detects and crops all faces in an image that are large enough to predict.
-
-    Args:
-        image: Upright picture in mode L or RGB.
-        detector: Face detector; None if the image is a cropped face.
-        framing: Framing of the training images; FER2013's if it is unknown.
-
-    Returns:
-        As `picture_faces`; none if there is no face.
-    """
-    if detector is None:
-        return (whole_picture(image),)
-    return picture_faces(image, detector, framing).crops
-
-
-def find_faces(
-    image: Image.Image,
-    detector: FaceDetector,
-    framing: Framing | None = None,
-    name: str = NAMELESS,
-) -> tuple[FaceCrop, ...]:
-    """Detects and crops all faces in an image that must show at least one.
-
-    Args:
-        image: Upright picture in mode L or RGB.
-        detector: Face detector.
-        framing: Framing of the training images; FER2013's if it is unknown.
-        name: Name of the image for the error message; it is untrusted.
-
-    Raises:
-        ImageError: If there is no face, or none is large enough.
-    """
-    faces = picture_faces(image, detector, framing)
-    if not faces.crops:
-        raise ImageError(
-            f"{no_face(printable_name(name), faces.too_small)} "
-            "If the picture is a cropped face already, tick 'the picture is already a cropped "
-            "face'."
-        )
-    return faces.crops
 
 
 def no_face(name: str, too_small: Sequence[DetectedFace]) -> str:

@@ -16,15 +16,14 @@ from fer_core.data.faces import (
     CropSquare,
     DetectedFace,
     Landmarks,
-    every_face,
-    find_faces,
     jittered,
     looks_cropped,
+    no_face,
     picture_faces,
     whole_picture,
 )
 from fer_core.data.imaging import open_picture
-from fer_core.errors import DetectorError, FerscopeError, ImageError
+from fer_core.errors import DetectorError, FerscopeError
 from fer_core.records import Framing
 
 REPOSITORY = Path(__file__).parents[2]
@@ -203,7 +202,8 @@ def test_the_face_with_the_largest_score_times_area_is_chosen() -> None:
     nearest = DetectedFace(30, 30, 100, 100, 0.9)  # 4410
     large_false_alarm = DetectedFace(0, 0, 190, 190, 0.1)  # 3610
     image = coordinates(200, 200)
-    result = find_faces(image, FixedDetector(sharp_but_small, large_false_alarm, nearest))
+    detector = FixedDetector(sharp_but_small, large_false_alarm, nearest)
+    result = picture_faces(image, detector).crops
     assert [crop.face for crop in result] == [nearest, large_false_alarm, sharp_but_small]
     np.testing.assert_array_equal(result[0].crop, CropSquare.around(nearest, FER2013).cut(image))
 
@@ -211,16 +211,13 @@ def test_the_face_with_the_largest_score_times_area_is_chosen() -> None:
 def test_faces_are_cropped_in_the_requested_framing() -> None:
     wide = framed(0.5, 0.25)
     face = DetectedFace(80, 80, 120, 120, 1)
-    (result,) = find_faces(coordinates(200, 200), FixedDetector(face), wide)
+    (result,) = picture_faces(coordinates(200, 200), FixedDetector(face), wide).crops
     assert rows_and_columns(result.crop) == (list(range(50, 130)), list(range(60, 140)))
 
 
 def test_without_a_face_the_error_names_the_remedy() -> None:
-    with pytest.raises(ImageError) as caught:
-        find_faces(Image.new("RGB", (800, 600)), FixedDetector(), name="holi\x00day.jpg")
-    assert str(caught.value) == (
-        "No face was found in holiday.jpg. Use a picture in which a face can be seen. If the "
-        "picture is a cropped face already, tick 'the picture is already a cropped face'."
+    assert no_face("holiday.jpg", ()) == (
+        "No face was found in holiday.jpg. Use a picture in which a face can be seen."
     )
 
 
@@ -230,27 +227,19 @@ def test_small_faces_are_reported_without_predictions() -> None:
     faces = picture_faces(image, FixedDetector(small, large))
     assert [crop.face for crop in faces.crops] == [large]
     assert faces.too_small == (small,)
-    with pytest.raises(ImageError) as caught:
-        find_faces(image, FixedDetector(small, DetectedFace(50, 50, 60, 60, 1.0)), name="crowd")
-    assert str(caught.value).startswith(
+    assert no_face("crowd", (small, DetectedFace(50, 50, 60, 60, 1.0))) == (
         "The largest of 2 faces in crowd is 22 pixels wide, too small to be read. Use a picture "
         "in which a face has at least 24 pixels."
     )
 
 
-def test_without_a_face_an_unnamed_image_gives_a_readable_error() -> None:
-    with pytest.raises(ImageError, match=r"^No face was found in the picture\. Use "):
-        find_faces(Image.new("RGB", (20, 20)), FixedDetector())
-
-
 def test_faces_are_listed_largest_first() -> None:
     image = coordinates(100, 100)
     small, large = DetectedFace(0, 0, 25, 25, 1.0), DetectedFace(30, 30, 70, 75, 1.0)
-    result = every_face(image, FixedDetector(small, large))
+    result = picture_faces(image, FixedDetector(small, large)).crops
     assert [crop.face for crop in result] == [large, small]
     np.testing.assert_array_equal(result[1].crop, CropSquare.around(small, FER2013).cut(image))
-    assert every_face(image, FixedDetector()) == ()
-    assert [crop.face for crop in every_face(image, None)] == [DetectedFace(0, 0, 100, 100, 1.0)]
+    assert picture_faces(image, FixedDetector()).crops == ()
 
 
 # --- cropped already --------------------------------------------------------------------------
@@ -294,15 +283,13 @@ def portrait() -> Image.Image:
 
 @pytest.mark.parametrize("size", [(16, 16), (48, 48), (400, 300), (16, 4000)])
 def test_blank_pictures_have_no_face(detector: CenterFaceDetector, size: tuple[int, int]) -> None:
-    with pytest.raises(ImageError, match="No face was found in blank"):
-        find_faces(Image.new("RGB", size, (200, 160, 140)), detector, name="blank")
+    assert detector.detect(Image.new("RGB", size, (200, 160, 140))) == ()
 
 
 @pytest.mark.parametrize("mode", ["L", "RGB"])
 def test_noise_has_no_face(detector: CenterFaceDetector, mode: str) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (200, 200, len(mode)), dtype=np.uint8)
-    with pytest.raises(ImageError, match="No face was found in noise"):
-        find_faces(Image.fromarray(noise.squeeze()), detector, name="noise")
+    assert detector.detect(Image.fromarray(noise.squeeze())) == ()
 
 
 @pytest.mark.parametrize("name", ["china.jpg", "flower.jpg"])
@@ -348,7 +335,7 @@ def test_detections_are_sorted_by_score(
     first, second = detector.detect(pair)
     assert first.score >= second.score
     assert {first.right < 512, second.right < 512} == {True, False}
-    largest, smaller = find_faces(pair, detector)
+    largest, smaller = picture_faces(pair, detector).crops
     assert largest.face.right < 512 < smaller.face.left
 
 
@@ -356,8 +343,8 @@ def test_a_face_that_fills_the_image_is_detected(
     detector: CenterFaceDetector, portrait: Image.Image
 ) -> None:
     """Found again in its own crop, where only the border gives the detector room."""
-    crop = find_faces(portrait, detector)[0].crop.resize((48, 48))
-    (again,) = find_faces(crop, detector)
+    crop = picture_faces(portrait, detector).crops[0].crop.resize((48, 48))
+    (again,) = picture_faces(crop, detector).crops
     assert again.crop.width == pytest.approx(48, rel=0.1)
 
 

@@ -11,7 +11,7 @@ from PIL import Image
 from pydantic import ValidationError
 from starlette.testclient import TestClient
 
-from fer_core.data.faces import every_face
+from fer_core.data.faces import picture_faces
 from fer_core.data.imaging import open_picture
 from fer_core.errors import ArtifactError
 from fer_core.evaluation.operating_points import calibrated_splits, operating_point
@@ -48,7 +48,7 @@ def test_every_model_predicts_every_face_largest_first(client, toy):
     sizes = [face["box"]["right"] - face["box"]["left"] for face in first["faces"]]
     assert sizes == [46, 34]  # the detector names the smaller one first
     expected = Predictor(toy.benchmark).predict(
-        [crop.crop for crop in every_face(open_picture(png(0, 3)), QuarterDetector())],
+        [face.crop for face in picture_faces(open_picture(png(0, 3)), QuarterDetector()).crops],
         [*NETWORKS, "pair-cpu"],
     )
     for row, face in enumerate(first["faces"]):

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from fer_core.data.faces import DetectedFace, every_face, jittered
+from fer_core.data.faces import DetectedFace, jittered, picture_faces
 from fer_core.data.imaging import open_picture
 from fer_core.data.temporal_smoothing import smoothed
 from fer_core.errors import ArtifactError, DataError
@@ -96,7 +96,7 @@ def test_one_row_per_face_and_run(folder, predictor):
     assert (best == table["answer"]).all()
     picture = table[table["file"] == "a.png"]
     assert list(picture["face"]) == [0] * 4 + [1] * 4
-    crops = [c.crop for c in every_face(open_picture(png(0, 3)), QuarterDetector())]
+    crops = [c.crop for c in picture_faces(open_picture(png(0, 3)), QuarterDetector()).crops]
     expected = predictor.predict(crops, [NETWORK])[0].calibrated
     np.testing.assert_allclose(
         shares[(table["file"] == "a.png") & (table["run"] == NETWORK)], expected, atol=1e-6
@@ -300,9 +300,8 @@ def test_jitter_averages_five_crops_of_each_face(folder, predictor):
         files, predictor, [NETWORK], QuarterDetector(), plain, PredictOptions(jitter=True)
     ).table
     picture = open_picture(png(0, 3))
-    for row, crop in zip(
-        table.to_dict("records"), every_face(picture, QuarterDetector()), strict=True
-    ):
+    crops = picture_faces(picture, QuarterDetector()).crops
+    for row, crop in zip(table.to_dict("records"), crops, strict=True):
         five = predictor.predict(jittered(picture, crop.frame), [NETWORK])[0]
         mean = calibrated(five.probabilities.mean(axis=0), five.temperature)
         assert row["p_happy"] == pytest.approx(mean[list(predictor.labels.names).index("happy")])
