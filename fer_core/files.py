@@ -84,11 +84,16 @@ def content_hash(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()[:16]
 
 
+def write_text(path: Path, text: str) -> None:
+    """Writes a text as UTF-8, atomically; errors are those of `atomic_path`."""
+    with atomic_path(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
 def write_json(path: Path, content: Mapping[str, Any], indent: int | None = 1) -> None:
     """Writes plain values as JSON, atomically; NaN is an error. `indent=None` writes one line."""
-    with atomic_path(path) as temporary:
-        text = json.dumps(content, indent=indent, ensure_ascii=False, allow_nan=False)
-        temporary.write_text(text + "\n", encoding="utf-8")
+    text = json.dumps(content, indent=indent, ensure_ascii=False, allow_nan=False)
+    write_text(path, text + "\n")
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from fer_core.errors import ArtifactError
-from fer_core.files import atomic_path
+from fer_core.files import write_text
 from fer_core.project import state_root
 
 MOST_ENTRIES = 2000
@@ -69,8 +69,7 @@ class ResultCache:
 
     def _write(self, path: Path, content: object) -> None:
         text = json.dumps(content)
-        with atomic_path(path) as temporary:
-            temporary.write_text(f"{_hash(text)}\n{text}", encoding="utf-8")
+        write_text(path, f"{_hash(text)}\n{text}")
         entries = list(self.folder.glob("*.json"))
         if len(entries) > MOST_ENTRIES:
             with suppress(OSError):  # another process removed it

@@ -44,7 +44,7 @@ from fer_core.data.selection import SelectedSource, open_sources
 from fer_core.data.sources.base import SPLITS, Source
 from fer_core.data.transformed_copies.summary import copies_card
 from fer_core.errors import ArtifactError, DataError, DetectorError
-from fer_core.files import atomic_path
+from fer_core.files import atomic_path, write_text
 from fer_core.labels import LabelSet
 from fer_core.records import BenchmarkInfo, Corrections, Framing, SourceInfo
 from fer_core.tables import read_table, write_table
@@ -160,7 +160,7 @@ def prepare_sources(
         if pairs is not None:
             write_table(partial / COPIES, pairs)
         card.write(partial / CARD)
-        _write_text(partial / CARD_TEXT, card_text(card))
+        write_text(partial / CARD_TEXT, card_text(card))
         info.write(partial / "benchmark.json")
         if benchmark is not None:
             _require_no_other_runs(benchmark, info, samples)
@@ -325,7 +325,7 @@ def publish_facts(dataset: PreparedDataset, benchmark: BenchmarkDir) -> None:
         benchmark.pictures_path.unlink(missing_ok=True)
     card = DatasetCard.read(dataset.folder / CARD)
     card.write(benchmark.card_path)
-    _write_text(benchmark.card_text_path, card_text(card))
+    write_text(benchmark.card_text_path, card_text(card))
     dataset.info.write(benchmark.info_path)
 
 
@@ -449,8 +449,3 @@ def _portable(requested: dict[str, Any]) -> dict[str, Any]:
     ]
     relabels = {"relabel": Path(requested["relabel"]).name} if requested.get("relabel") else {}
     return {**requested, "sources": sources, **relabels}
-
-
-def _write_text(path: Path, text: str) -> None:
-    with atomic_path(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")

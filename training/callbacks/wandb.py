@@ -12,7 +12,7 @@ from fer_core.config import Recipe
 from fer_core.engine.callbacks import Callback, EpochRecord, StepMetrics
 from fer_core.errors import RecipeError
 from fer_core.evaluation.report import Report
-from fer_core.files import atomic_path
+from fer_core.files import write_text
 from fer_core.models.checkpoint import CheckpointFolder
 from training.jobs.accelerator import is_main_process
 from training.options import Tracking
@@ -52,9 +52,7 @@ def tracking_id(run: RunDir, resume: bool) -> str:
     if resume and id_file.is_file() and CheckpointFolder(run.state_dir).has("last"):
         return id_file.read_text().strip()
     name = f"{run.benchmark.name}.{run.run_id}.{secrets.token_hex(4)}"
-    id_file.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_path(id_file) as temporary:
-        temporary.write_text(name)
+    write_text(id_file, name)
     return name
 
 

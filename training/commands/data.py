@@ -377,7 +377,7 @@ def action_units(
 
     from fer_core.csv_text import csv_text
     from fer_core.data.sources.synthetic import SyntheticSource
-    from fer_core.files import atomic_path
+    from fer_core.files import write_text
     from training.terminal.progress import console
 
     source = SyntheticSource(count, seed)
@@ -389,8 +389,7 @@ def action_units(
         }
         for index in range(len(source))
     ]
-    with atomic_path(out) as temporary:
-        temporary.write_text(csv_text(pd.DataFrame(rows), "%.6g"), encoding="utf-8")
+    write_text(out, csv_text(pd.DataFrame(rows), "%.6g"))
     console.print(f"{len(rows):,} rows in {out}", markup=False)
 
 

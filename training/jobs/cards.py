@@ -16,7 +16,7 @@ from fer_core.evaluation.probe_text import probe_sentence
 from fer_core.evaluation.regression import RegressionReport
 from fer_core.evaluation.report import Report
 from fer_core.evaluation.verdict import Verdict, read_verdict
-from fer_core.files import atomic_path
+from fer_core.files import write_text
 from fer_core.models import spec_of
 from fer_core.models.hub_folder import library_of
 from fer_core.predictor.export import LIMITS
@@ -80,7 +80,9 @@ def write_model_card(run: RunDir, verdict: Verdict | None) -> Path:
         run: A finished run.
         verdict: Result of `verdict_of` for the benchmark.
     """
-    return _write(run.root / FILE_NAME, model_card(card_facts(run, verdict=verdict)))
+    path = run.root / FILE_NAME
+    write_text(path, model_card(card_facts(run, verdict=verdict)))
+    return path
 
 
 def write_dataset_card(benchmark: BenchmarkDir) -> Path:
@@ -95,7 +97,9 @@ def write_dataset_card(benchmark: BenchmarkDir) -> Path:
         )
     header = yaml.safe_dump(dataset_metadata(benchmark.info()), sort_keys=False, width=100)
     text = benchmark.card_text_path.read_text(encoding="utf-8")
-    return _write(benchmark.root / FILE_NAME, f"---\n{header}---\n\n{text}")
+    path = benchmark.root / FILE_NAME
+    write_text(path, f"---\n{header}---\n\n{text}")
+    return path
 
 
 def dataset_metadata(info: BenchmarkInfo) -> dict[str, object]:
@@ -127,9 +131,3 @@ def dataset_metadata(info: BenchmarkInfo) -> dict[str, object]:
             ],
         },
     }
-
-
-def _write(path: Path, text: str) -> Path:
-    with atomic_path(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
-    return path

@@ -17,7 +17,7 @@ from fer_core.data.transformed_copies.table import COPY
 from fer_core.errors import ArtifactError
 from fer_core.evaluation.predictions import Predictions
 from fer_core.evaluation.report import Report, build_report
-from fer_core.files import atomic_path
+from fer_core.files import write_text
 from fer_core.labels import LabelSet
 from fer_core.tables import write_table
 
@@ -92,8 +92,7 @@ def _write(
     write_table(target.copies_path, pairs)
     write_table(target.samples_path, samples.assign(leak=leak))
     card.write(target.card_path)
-    with atomic_path(target.card_text_path) as temporary:
-        temporary.write_text(card_text(card), encoding="utf-8")
+    write_text(target.card_text_path, card_text(card))
     info = target.info().model_copy(update={"leaked_test": card.leaked_test})
     info.write(target.info_path)
 

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from fer_core.csv_text import csv_text
 from fer_core.evaluation.regression import CAVEAT
-from fer_core.files import atomic_path
+from fer_core.files import write_text
 from fer_core.predictor.table import NO_FACE
 from fer_core.tables import write_table
 from training.jobs.predict import Tally
@@ -31,8 +31,7 @@ def write_predictions(path: Path, table: pd.DataFrame) -> None:
     if path.suffix.lower() == ".parquet":
         write_table(path, table)
         return
-    with atomic_path(path) as temporary:
-        temporary.write_text(csv_text(table, "%.6g"), encoding="utf-8")
+    write_text(path, csv_text(table, "%.6g"))
 
 
 def write_skipped(path: Path, skipped: Mapping[str, str]) -> Path | None:
@@ -45,8 +44,7 @@ def write_skipped(path: Path, skipped: Mapping[str, str]) -> Path | None:
         return None
     list_path = path.with_suffix(".skipped.csv")
     rows = pd.DataFrame({"file": list(skipped), "reason": list(skipped.values())})
-    with atomic_path(list_path) as temporary:
-        temporary.write_text(csv_text(rows), encoding="utf-8")
+    write_text(list_path, csv_text(rows))
     return list_path
 
 
