@@ -1,7 +1,7 @@
 """Arguments and options shared by several commands."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -9,6 +9,9 @@ from fer_core.artifacts import ArtifactStore, BenchmarkDir
 from fer_core.data.prepared import PreparedDataset, prepared_folder
 from fer_core.errors import ArtifactError
 from fer_core.project import artifacts_root, data_root
+
+if TYPE_CHECKING:
+    import torch
 
 RECIPES = Path(__file__).parent / "recipes"
 
@@ -24,6 +27,11 @@ Data = Annotated[
     Path | None,
     typer.Option(help="Folder of prepared datasets.", show_default="$FERSCOPE_DATA or data/"),
 ]
+Runs = Annotated[
+    list[str] | None,
+    typer.Argument(help="Run ids, such as resnet34-cpu-s0.", show_default="every finished run"),
+]
+Again = Annotated[bool, typer.Option("--again", help="Measure again even if there are results.")]
 DeviceOption = Annotated[
     Literal["auto", "cpu"], typer.Option(help="Device: auto uses a GPU if there is one.")
 ]
@@ -118,3 +126,10 @@ def local_source(source: str, data: Path | None) -> str:
 def device_name(device: Literal["auto", "cpu"]) -> str | None:
     """Returns the jobs' device: `cpu`, or None to use a GPU if there is one."""
     return None if device == "auto" else device
+
+
+def torch_device(device: Literal["auto", "cpu"]) -> "torch.device":
+    """Returns the device that the option `--device` names; imports PyTorch."""
+    from fer_core.engine.devices import Device
+
+    return Device(device_name(device)).torch

@@ -5,7 +5,15 @@ from typing import Annotated
 import typer
 
 from fer_core.errors import ArtifactError
-from training.options import Artifacts, Benchmark, Data, DeviceOption, benchmark_dir, prepared_path
+from training.options import (
+    Artifacts,
+    Benchmark,
+    Data,
+    DeviceOption,
+    benchmark_dir,
+    prepared_path,
+    torch_device,
+)
 
 
 def embed(
@@ -29,7 +37,6 @@ def embed(
         python -m training embed ferplus efficientnet_lite1-cpu-s0
     """
     from fer_core.data.stored_pictures import open_pictures
-    from training.commands.measure import torch_device
     from training.jobs.embed import best_network, embed_run
     from training.terminal.progress import console, show_progress
 

@@ -1,4 +1,4 @@
-"""Commands that measure finished runs, and the HTML report."""
+"""Commands that measure finished runs and report on them."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -6,18 +6,20 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from fer_core.errors import FerscopeError
 from training.options import (
+    Again,
     Artifacts,
     Benchmark,
     Data,
     DeviceOption,
     Engine,
+    Runs,
     Workers,
     benchmark_dir,
     device_name,
     open_dataset,
     own_benchmark,
+    torch_device,
 )
 
 if TYPE_CHECKING:
@@ -28,18 +30,12 @@ if TYPE_CHECKING:
     from fer_core.artifacts import RunDir
     from fer_core.data.prepared import PreparedDataset
 
-Runs = Annotated[
-    list[str] | None,
-    typer.Argument(help="Run ids, such as resnet34-cpu-s0.", show_default="every finished run"),
-]
 Split = Literal["test", "test_leak_free", "validation", "test_second_label"]
 _MEASURE_ELSEWHERE = (
     "Measure the run on {origin}: `python -m training robustness {origin} RUN`. What changed in "
     "this set is on the page Your faces."
 )
 _COST_ELSEWHERE = "A run costs the same on every set: `python -m training efficiency {origin} RUN`."
-_LABELS_ELSEWHERE = "Use `prepare` to make a benchmark with training labels to check."
-Again = Annotated[bool, typer.Option("--again", help="Measure again even if there are results.")]
 
 
 def robustness(
@@ -89,9 +85,7 @@ def robustness(
         job = RobustnessJob(root, folder, images, seed, framing, again, device_name(device))
         results = runs_on_ray(runs, job, show_progress, workers)
         sample = replace(sample, done={name for name, new in results.items() if new})
-    failed = (_framing if framing else _corruptions)(runs, dataset, sample)
-    if failed:
-        raise typer.Exit(1)
+    (_framing if framing else _corruptions)(runs, dataset, sample)
 
 
 @dataclass(frozen=True)
@@ -113,77 +107,53 @@ class _Sample:
         return "" if new or run.run_id in self.done else "; measured before"
 
 
-def _corruptions(runs: "Sequence[RunDir]", dataset: "PreparedDataset", sample: _Sample) -> bool:
-    """Measures corruptions and prints a line per run; returns whether a run failed."""
+def _corruptions(runs: "Sequence[RunDir]", dataset: "PreparedDataset", sample: _Sample) -> None:
+    """Measures corruptions and prints a line per run."""
     from fer_core.evaluation.robustness import read_robustness, summarise
     from training.jobs import measure
-    from training.terminal.progress import console, show_progress
+    from training.terminal.progress import show_progress
+    from training.terminal.reports import print_each_run
 
     pictures = measure.SampledPictures.draw(dataset, sample.images, sample.seed)
-    failed = False
-    for run_dir in runs:
-        try:
-            new = measure.measure_robustness(
-                run_dir,
-                dataset,
-                pictures,
-                sample.device,
-                show_progress,
-                again=sample.again_for(run_dir),
-            )
-        except FerscopeError as error:  # a damaged run does not stop the others
-            failed = True
-            console.print(f"{run_dir.run_id}: {error}", markup=False)
-            continue
-        summary = summarise(read_robustness(run_dir.robustness_path))
-        worst, accuracy = summary.worst
-        console.print(
-            f"{run_dir.run_id}: {summary.clean:.1%} clean, {summary.corrupted:.1%} corrupted, "
-            f"lowest {accuracy:.1%} ({worst}){sample.remark(run_dir, new)}",
-            markup=False,
+
+    def line(run: "RunDir") -> str:
+        new = measure.measure_robustness(
+            run, dataset, pictures, sample.device, show_progress, again=sample.again_for(run)
         )
-    return failed
+        summary = summarise(read_robustness(run.robustness_path))
+        worst, accuracy = summary.worst
+        return (
+            f"{summary.clean:.1%} clean, {summary.corrupted:.1%} corrupted, "
+            f"lowest {accuracy:.1%} ({worst}){sample.remark(run, new)}"
+        )
+
+    print_each_run(runs, line)
 
 
-def _framing(runs: "Sequence[RunDir]", dataset: "PreparedDataset", sample: _Sample) -> bool:
-    """Measures framing shifts and prints a line per run; returns whether a run failed."""
+def _framing(runs: "Sequence[RunDir]", dataset: "PreparedDataset", sample: _Sample) -> None:
+    """Measures framing shifts and prints a line per run."""
     from fer_core.evaluation.framing_shifts import read_framing, summarise_framing
     from training.jobs import framing_shifts
-    from training.terminal.progress import console, show_progress
+    from training.terminal.progress import show_progress
+    from training.terminal.reports import print_each_run
 
     pictures = framing_shifts.draw_splits(dataset, sample.images, sample.seed)
-    failed = False
-    for run_dir in runs:
-        try:
-            new = framing_shifts.measure_framing_shifts(
-                run_dir,
-                dataset,
-                pictures,
-                sample.device,
-                show_progress,
-                again=sample.again_for(run_dir),
-            )
-        except FerscopeError as error:  # a damaged run does not stop the others
-            failed = True
-            console.print(f"{run_dir.run_id}: {error}", markup=False)
-            continue
-        table = read_framing(run_dir.framing_path)
+
+    def line(run: "RunDir") -> str:
+        new = framing_shifts.measure_framing_shifts(
+            run, dataset, pictures, sample.device, show_progress, again=sample.again_for(run)
+        )
+        table = read_framing(run.framing_path)
         parts = []
         for split in pictures:
             if (result := summarise_framing(table, split)) is not None:
-                drop = (
-                    ""
-                    if result.drop is None
-                    else f", {-100 * result.drop:+.1f} points at margin +10%"
-                )
-                parts.append(
-                    f"{split} {result.unchanged:.1%} unchanged, {result.shifted:.1%} shifted{drop}"
-                )
-        console.print(
-            f"{run_dir.run_id}: {'; '.join(parts)}{sample.remark(run_dir, new)}",
-            markup=False,
-        )
-    return failed
+                text = f"{split} {result.unchanged:.1%} unchanged, {result.shifted:.1%} shifted"
+                if result.drop is not None:
+                    text += f", {-100 * result.drop:+.1f} points at margin +10%"
+                parts.append(text)
+        return "; ".join(parts) + sample.remark(run, new)
+
+    print_each_run(runs, line)
 
 
 def efficiency(
@@ -207,32 +177,22 @@ def efficiency(
         python -m training efficiency ferplus --threads 2
     """
     from training.jobs import measure
-    from training.terminal.progress import console
+    from training.terminal.reports import print_each_run
 
-    paths, failed = own_benchmark(benchmark, artifacts, _COST_ELSEWHERE), False
-    for run_dir in measure.requested_runs(paths, run or []):
-        try:
-            result = measure.measure_efficiency(
-                run_dir, torch_device(device), threads=threads, again=again
-            )
-        except FerscopeError as error:
-            failed = True
-            console.print(f"{run_dir.run_id}: {error}", markup=False)
-            continue
-        times = ", ".join(f"{t.milliseconds:.1f} ms at {t.batch_size}" for t in result.latency)
-        console.print(
-            f"{run_dir.run_id}: {result.parameters / 1e6:.1f} M parameters, "
-            f"{_gflops(result.flops)}, latency by batch size {times}; {result.device}"
-            + (f", {result.threads} threads" if result.threads else "")
-            + f", {result.runtime}",
-            markup=False,
+    def line(run_dir: "RunDir") -> str:
+        result = measure.measure_efficiency(
+            run_dir, torch_device(device), threads=threads, again=again
         )
-    if failed:
-        raise typer.Exit(1)
+        flops = "FLOPs unknown" if result.flops is None else f"{result.flops / 1e9:.2f} GFLOPs"
+        times = ", ".join(f"{t.milliseconds:.1f} ms at {t.batch_size}" for t in result.latency)
+        threads_used = f", {result.threads} threads" if result.threads else ""
+        return (
+            f"{result.parameters / 1e6:.1f} M parameters, {flops}, latency by batch size {times}; "
+            f"{result.device}{threads_used}, {result.runtime}"
+        )
 
-
-def _gflops(flops: int | None) -> str:
-    return "FLOPs unknown" if flops is None else f"{flops / 1e9:.2f} GFLOPs"
+    paths = own_benchmark(benchmark, artifacts, _COST_ELSEWHERE)
+    print_each_run(measure.requested_runs(paths, run or []), line)
 
 
 def report(
@@ -286,70 +246,6 @@ def report(
     console.print(f"{target}: {len(leaderboard.entries)} runs", markup=False)
 
 
-def check_labels(
-    benchmark: Benchmark,
-    run: Annotated[
-        str | None,
-        typer.Option(
-            help="Take the features of a run, benchmark/run-id. A run that was trained on these "
-            "labels finds fewer errors.",
-            show_default="the face network that training can start from",
-        ),
-    ] = None,
-    folds: Annotated[int, typer.Option(min=2, max=20, help="Number of folds.")] = 5,
-    artifacts: Artifacts = None,
-    data: Data = None,
-) -> None:
-    """Find likely label errors in train, from out-of-fold predictions.
-
-    A linear classifier on the features of a fixed network predicts each fold from the others, and
-    confident learning (cleanlab) compares predictions and labels. The page Data quality shows the
-    result, from which `prepare --relabel` lists are exported. If interrupted, run the command
-    again: it continues. Example:
-
-        python -m training check-labels ferplus
-    """
-    from training.jobs import check_labels as job
-    from training.terminal.progress import console, show_progress
-
-    paths = own_benchmark(benchmark, artifacts, _LABELS_ELSEWHERE)
-    dataset = open_dataset(benchmark, data)
-    if run is None:
-        network = job.face_network(dataset)
-    else:
-        name, _, run_id = run.rpartition("/")
-        network = job.run_network(benchmark_dir(name or benchmark, artifacts).run(run_id), dataset)
-    result = job.check_train_labels(paths, dataset, network, folds=folds, progress=show_progress)
-    console.print(
-        f"{len(result.table):,} of {result.images:,} training labels disagree with the classifier; "
-        f"out-of-fold accuracy {result.accuracy:.1%} with the features of {result.features}. See "
-        "the page Data quality.",
-        markup=False,
-    )
-
-
-def compare_labels(
-    base: Annotated[str, typer.Argument(help="Benchmark with the given labels, such as ferplus.")],
-    corrected: Annotated[str, typer.Argument(help="Benchmark that `--new-benchmark` made of it.")],
-    artifacts: Artifacts = None,
-) -> None:
-    """Score every run of two benchmarks under the labels of both. Writes nothing.
-
-    `prepare --relabel ... --new-benchmark` corrects validation or test labels under a new name.
-
-    Example:
-        python -m training compare-labels ferplus ferplus-corrected
-    """
-    from fer_core.evaluation import corrected_labels
-    from training.terminal.reports import print_label_comparison
-
-    print_label_comparison(
-        corrected_labels.compare_labels(
-            benchmark_dir(base, artifacts), benchmark_dir(corrected, artifacts)
-        )
-    )
-
-
 def ledger(
     benchmark: Benchmark,
     from_git: Annotated[
@@ -382,10 +278,3 @@ def ledger(
     for warning in results.warnings:
         console.print(f"skipped: {warning}", markup=False)
     print_test_readings(results.every_entry)
-
-
-def torch_device(device: str) -> "torch.device":
-    """Returns the device that the option `--device` names."""
-    from fer_core.engine.devices import Device
-
-    return Device(None if device == "auto" else device).torch

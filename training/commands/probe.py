@@ -4,20 +4,23 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fer_core.errors import DataError, FerscopeError
-from training.commands.measure import Again, Runs, torch_device
+from fer_core.errors import DataError
 from training.options import (
+    Again,
     Artifacts,
     Benchmark,
     Data,
     DeviceOption,
+    Runs,
     open_dataset,
     own_benchmark,
+    torch_device,
 )
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from fer_core.artifacts import RunDir
     from fer_core.data.prepared import PreparedDataset
 
 _ELSEWHERE = "Probe the run of {origin}: `python -m training probe {origin} RUN`."
@@ -50,23 +53,19 @@ def probe(
     from training.jobs import measure
     from training.jobs.probe import PreparedProbe, probe_run
     from training.terminal.progress import console, show_progress
+    from training.terminal.reports import print_each_run
 
     paths = own_benchmark(benchmark, artifacts, _ELSEWHERE)
     runs = measure.requested_runs(paths, run or [])
     pictures = PreparedProbe.prepare(paths, _dataset(benchmark, data), images, seed)
     console.print(f"{pictures.size:,} pictures for each network", markup=False)
     pictures.drawn.draw_missing(show_progress)
-    failed = False
-    for run_dir in runs:
-        try:
-            new = probe_run(run_dir, pictures, torch_device(device), show_progress, again=again)
-        except FerscopeError as error:  # a damaged run does not stop the others
-            failed = True
-            console.print(f"{run_dir.run_id}: {error}", markup=False)
-            continue
-        console.print(f"{run_dir.run_id}: {'probed' if new else 'probed before'}", markup=False)
-    if failed:
-        raise typer.Exit(1)
+
+    def line(run_dir: "RunDir") -> str:
+        new = probe_run(run_dir, pictures, torch_device(device), show_progress, again=again)
+        return "probed" if new else "probed before"
+
+    print_each_run(runs, line)
 
 
 def _dataset(benchmark: str, data: "Path | None") -> "PreparedDataset | None":

@@ -1,12 +1,14 @@
 """Tables and summaries that commands print."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import pandas as pd
+import typer
 from rich.markup import escape
 from rich.table import Table
 
 from fer_core.artifacts import RunDir
+from fer_core.errors import FerscopeError
 from fer_core.evaluation.corrected_labels import LabelComparison
 from fer_core.evaluation.leaderboard import Entry
 from fer_core.evaluation.regression import RegressionReport
@@ -51,6 +53,27 @@ def print_report(run: RunDir) -> None:
         f"split {protocol.split_hash}, init {protocol.init}, seed {protocol.seed}, "
         f"{'with' if protocol.test_time_augmentation else 'no'} test-time augmentation"
     )
+
+
+def print_each_run(runs: Iterable[RunDir], line: Callable[[RunDir], str]) -> None:
+    """Prints a line about each run, or why it failed: a damaged run does not stop the others.
+
+    Args:
+        runs: The runs.
+        line: Measures a run and returns what is printed after its id.
+
+    Raises:
+        typer.Exit: With status 1 after the last run, if one failed.
+    """
+    failed = False
+    for run in runs:
+        try:
+            text = line(run)
+        except FerscopeError as error:
+            failed, text = True, str(error)
+        console.print(f"{run.run_id}: {text}", markup=False)
+    if failed:
+        raise typer.Exit(1)
 
 
 def print_ranking(run_id: str, table: pd.DataFrame, faithful: Sequence[str]) -> None:
