@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.label_simulation import BUDGETS, Simulated, simulate
 from benchmarks.result import Result, seconds
 from fer_core.artifacts import ArtifactStore
 from fer_core.evaluation.aligned import AlignedPredictions
@@ -23,7 +24,6 @@ from fer_core.evaluation.few_labels.acquisition import (
 )
 from fer_core.evaluation.few_labels.pool import Labelled, LabelPool
 from fer_core.evaluation.few_labels.posterior import posterior
-from fer_core.evaluation.few_labels.simulation import BUDGETS, Simulated, simulate
 from fer_core.evaluation.predictions import read_predictions
 from fer_core.project import artifacts_root
 

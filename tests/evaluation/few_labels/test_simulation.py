@@ -1,9 +1,9 @@
 import numpy as np
 
+from benchmarks.label_simulation import simulate
 from fer_core.evaluation.few_labels.acquisition import Acquisition
 from fer_core.evaluation.few_labels.pool import LabelPool
 from fer_core.evaluation.few_labels.selection import LEAST_LABELS
-from fer_core.evaluation.few_labels.simulation import simulate
 from tests.support.pools import made_up_runs
 
 
