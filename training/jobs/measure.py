@@ -50,14 +50,15 @@ def requested_runs(benchmark: BenchmarkDir, names: Sequence[str]) -> list[RunDir
             f"{benchmark.name} has no finished run to measure. Train one with "
             f"`python -m training train efficientnet_lite0 --benchmark {benchmark.name}`."
         )
-    return sorted(finished, key=lambda run: _kind(run) == "ensemble")
+    return sorted(finished, key=is_ensemble)
 
 
-def _kind(run: RunDir) -> str:
+def is_ensemble(run: RunDir) -> bool:
+    """Whether a run is an ensemble; False if it is damaged, which measuring it reports."""
     try:
-        return run.info().kind
+        return run.info().kind == "ensemble"
     except ArtifactError:
-        return ""  # measuring it reports the damage
+        return False
 
 
 def _predicts(run: RunDir) -> bool:

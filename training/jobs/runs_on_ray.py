@@ -12,11 +12,11 @@ from fer_core.artifacts import BenchmarkDir, RunDir
 from fer_core.data.prepared import PreparedDataset
 from fer_core.data.progress import Progress, silent
 from fer_core.engine.devices import Device
-from fer_core.errors import ArtifactError, FerscopeError
+from fer_core.errors import FerscopeError
 from fer_core.predictor import Predictor
 from training.jobs.explain import ExplainedSplit, explain_run, make_plan
 from training.jobs.framing_shifts import draw_splits, measure_framing_shifts
-from training.jobs.measure import SampledPictures, measure_robustness
+from training.jobs.measure import SampledPictures, is_ensemble, measure_robustness
 from training.jobs.ray_engine import Job, map_on_ray, require_seen
 
 Result = TypeVar("Result")
@@ -132,7 +132,7 @@ def runs_on_ray(
         FerscopeError: If workers die repeatedly.
     """
     done: dict[str, Result] = {}
-    ensembles = [run.run_id for run in runs if _is_ensemble(run)]
+    ensembles = [run.run_id for run in runs if is_ensemble(run)]
     networks = [run.run_id for run in runs if run.run_id not in ensembles]
     for run_ids, what in ((networks, "networks"), (ensembles, "ensembles")):
         results = map_on_ray(run_ids, _Tolerant(job), workers)
@@ -162,10 +162,3 @@ class _Tolerant(Generic[Result]):
                 return None
 
         return compute
-
-
-def _is_ensemble(run: RunDir) -> bool:
-    try:
-        return run.info().kind == "ensemble"
-    except ArtifactError:
-        return False  # computing it reports the damage
