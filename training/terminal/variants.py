@@ -7,7 +7,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from fer_core.artifacts import RunDir
-from fer_core.evaluation.report import Report, SplitMetrics
+from fer_core.evaluation.report import Report
 from fer_core.evaluation.variants import Effect, differing_parameters
 from training.terminal.progress import console
 
@@ -44,18 +44,10 @@ RESULTS = ("validation accuracy", "validation macro-recall", "test accuracy", "t
 
 def _results(reports: Sequence[Report]) -> list[str]:
     return [
-        _spread([getattr(split(report), metric).value for report in reports])
-        for split in (_validation, _test)
+        _spread([getattr(getattr(report, split), metric).value for report in reports])
+        for split in ("validation", "test")
         for metric in ("accuracy", "macro_recall")
     ]
-
-
-def _validation(report: Report) -> SplitMetrics:
-    return report.validation
-
-
-def _test(report: Report) -> SplitMetrics:
-    return report.test
 
 
 def _spread(values: Sequence[float]) -> str:
