@@ -8,6 +8,7 @@ import numpy as np
 import streamlit as st
 from numpy.typing import NDArray
 from PIL import Image
+from scipy.special import softmax
 
 from dashboard.cache import explanations, results
 from dashboard.cache.benchmarks import Benchmark, Run
@@ -280,8 +281,7 @@ def _explains(benchmark: Benchmark, run: Run, cell: SaliencyMap) -> str:
     if cell.target.against is not None:
         name = f"{name} instead of {labels[cell.target.against]}"
     scaled = cell.logits.astype(float) / (results.temperature(run) or 1.0)
-    exponentials = np.exp(scaled - scaled.max())
-    probability = float(exponentials[cell.target.of] / exponentials.sum())
+    probability = float(softmax(scaled)[cell.target.of])
     empty = " · no evidence for it" if cell.blank else ""
     return f"{name} · {probability:.0%}{empty}{_members(cell)}"
 

@@ -11,6 +11,7 @@ from enum import StrEnum
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import softmax
 
 from fer_core.evaluation import metrics
 from fer_core.evaluation.columns import chunks
@@ -228,9 +229,8 @@ def scale_confidence(probabilities: Probabilities, temperature: float) -> Probab
         probabilities: Probabilities, shape (..., K); sum to 1.
         temperature: Temperature above 0; 1 changes nothing.
     """
-    logs = np.log(np.clip(probabilities, _SMALLEST, 1)) / temperature
-    raised: Probabilities = np.exp(logs - logs.max(axis=-1, keepdims=True))
-    scaled: Probabilities = raised / raised.sum(axis=-1, keepdims=True)
+    logits = np.log(np.clip(probabilities, _SMALLEST, 1)) / temperature
+    scaled: Probabilities = softmax(logits, axis=-1)
     return scaled
 
 
