@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import softmax
 
+from fer_core.config import Rgb
 from fer_core.data.imaging import SampleFormat
 from fer_core.data.preprocessing import Preprocessing
 from fer_core.errors import WeightsError
@@ -20,8 +21,6 @@ from fer_core.luma import LUMA
 if TYPE_CHECKING:
     import onnxruntime
     from torch import Tensor
-
-Rgb = tuple[float, float, float]
 
 HALF: Rgb = (0.5, 0.5, 0.5)
 BYTES_MEAN: Rgb = (0.0, 0.0, 0.0)

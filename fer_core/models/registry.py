@@ -6,12 +6,11 @@ from typing import Any, Literal
 
 from torch import Tensor, nn
 
-from fer_core.config import ModelConfig, Recipe
+from fer_core.config import ModelConfig, Recipe, Rgb
 from fer_core.errors import RecipeError
 
 Family = Literal["cnn", "vit", "other"]
 Layout = Literal["maps", "channels_last", "tokens"]
-Rgb = tuple[float, float, float]
 State = Mapping[str, Tensor]
 Adapt = Callable[[State, nn.Module], State]
 TimmCall = Callable[[ModelConfig], tuple[str, dict[str, Any]]]

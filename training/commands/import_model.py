@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 from typer.core import TyperCommand
 
+from fer_core.config import Rgb
 from fer_core.errors import DataError, RecipeError
 from training.options import (
     Artifacts,
@@ -45,8 +46,6 @@ _CAUSES = (
 )
 _TRIPLES = ("--mean", "--std")
 _LARGEST = {"--mean": 1.0, "--std": 2.0}
-
-Rgb = tuple[float, float, float]
 
 
 class ImportCommand(TyperCommand):

@@ -8,9 +8,9 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
-from fer_core.config import ModelConfig
+from fer_core.config import ModelConfig, Rgb
 from fer_core.luma import LUMA
-from fer_core.models.registry import Adapt, Rgb
+from fer_core.models.registry import Adapt
 
 
 class LogitsOnly(nn.Module):
