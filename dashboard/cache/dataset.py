@@ -38,7 +38,6 @@ def _prediction_stamps(benchmark: Benchmark) -> Hashable:
     return _samples_stamp(benchmark), stamps
 
 
-_BY_SAMPLES: HashFuncs = {Benchmark: _samples_stamp}
 _BY_PREDICTIONS: HashFuncs = {Benchmark: _prediction_stamps}
 
 

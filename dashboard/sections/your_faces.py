@@ -24,8 +24,6 @@ from fer_core.records import TransferProgress
 MAX_UPLOAD_MB = 500
 """Largest zip; 5,000 crops take about 100 MB, 5,000 photographs more than fits an upload."""
 
-_NONE = "none"
-
 
 def origin_of(picked: Benchmark) -> Benchmark:
     """Returns the benchmark whose runs are transferred: the picked one, or that of a picked set."""
