@@ -19,7 +19,7 @@ from fer_core.figures import charts, tables, trust
 from fer_core.figures.confusion import Normalisation, normalise
 from fer_core.figures.palette import model_colours
 from fer_core.figures.verdict_html import verdict_section
-from fer_core.files import atomic_path
+from fer_core.files import write_text
 
 _STYLE = """
 :root { color-scheme: light dark; --ink: #23211d; --paper: #fbfaf7; --line: #dfdbd1; }
@@ -127,8 +127,7 @@ def write_report(
     Raises:
         ArtifactError: If the file cannot be written.
     """
-    with atomic_path(path) as temporary:
-        temporary.write_text(render_report(results, verdict, slices), encoding="utf-8")
+    write_text(path, render_report(results, verdict, slices))
 
 
 def render_report(
