@@ -285,9 +285,11 @@ def _read_facts(parts: Sequence[_Rows], names: Sequence[str], columns: Columns) 
     where = "The dataset"
     label = label_column(head, columns.label, where)
     if label is None:
+        nested = [name for name in names if name not in simple]
+        lists = f"Write one value instead of the lists of {', '.join(nested)}, or name"
         raise DataError(
             f"{where} has no label column; its columns are {', '.join(names) or 'pictures only'}. "
-            "Name it with --label."
+            f"{lists if nested else 'Name'} it with --label."
         )
     table = pd.DataFrame([row for rows in parts for row in rows.read(simple, label)])
     table = with_split_of_flags(with_label_of_columns(table))

@@ -290,3 +290,9 @@ def test_votes_in_parquet_are_kept(tmp_path: Path, columns, votes) -> None:
     assert [first.votes, second.votes] == votes
     assert third == Skipped("all/000002", "It has no label.")
     assert "The label is the class with more than half of the votes." in opened.notes
+
+
+def test_lists_of_labels_are_refused_with_a_remedy(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"image": cells(2), "labels": [[0, 1], [1]]}), tmp_path / "a.parquet")
+    with pytest.raises(DataError, match="Write one value instead of the lists of labels"):
+        open_dataset(str(tmp_path))
