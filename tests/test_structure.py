@@ -1,4 +1,4 @@
-"""The house rules: which room may import which."""
+"""Structure: imports between packages, sizes of functions and weights, and places of tests."""
 
 import ast
 import re
@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 
-# A room imports from rooms of a lower level only, or from itself.
+# A package imports from packages of a lower level only, or from itself.
 LEVELS = {
     "fer_core.errors": -1,
     "fer_core.extras": 0,
@@ -52,7 +52,7 @@ TORCH_FREE = (
 OWN_ORDER = {"fer_core.labels", "fer_core.config", "fer_core.records", "fer_core.artifacts"}
 
 
-def room(module: str) -> str | None:
+def package_of(module: str) -> str | None:
     parts = module.split(".")
     if parts[0] in ("training", "dashboard"):
         return parts[0]
@@ -79,18 +79,18 @@ def modules():
 
 
 def test_every_module_is_in_a_known_package():
-    homeless = [name for name, _ in modules() if name != "fer_core" and room(name) is None]
-    assert not homeless
+    unknown = [name for name, _ in modules() if name != "fer_core" and package_of(name) is None]
+    assert not unknown
 
 
 def test_imports_point_to_lower_levels():
     breaches = []
     for name, path in modules():
-        package = room(name)
+        package = package_of(name)
         if package is None:
             continue
         for target in imports(path):
-            target_package = room(target)
+            target_package = package_of(target)
             if (
                 target_package is None
                 or target_package == package
