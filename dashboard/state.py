@@ -17,6 +17,9 @@ BIND: Final = "query-params"
 TEST_SAMPLE: Final = "Test sample"
 """Title of the option that takes a face from the benchmark, as the address names it."""
 
+PREDICTED_CLASS: Final = "predicted class"
+"""Option that explains each model's predicted class, as the address names it."""
+
 EXPLORER_SAMPLES: Final = "Samples"
 """Title of the Dataset explorer's list of samples, as the address names it."""
 

@@ -22,7 +22,7 @@ from dashboard.components.text import plain
 from dashboard.components.tiles import tiles
 from dashboard.sections import compare_downloads
 from dashboard.sections.compare_downloads import Faces
-from dashboard.state import BIND, Key
+from dashboard.state import BIND, PREDICTED_CLASS, Key
 from dashboard.work_queue import queued
 from fer_core.data.faces import SMALLEST_READABLE, CropSquare
 from fer_core.data.imaging import SampleFormat
@@ -37,7 +37,6 @@ from fer_core.figures.whatif import sweep_chart
 from fer_core.predictor import BasePrediction, ExplainedPrediction, calibrated, decide
 
 PER_ROW = 4
-PREDICTED = "predicted class"
 NEIGHBOURS = 8
 _SHOWN = 320
 _SLIDERS_OF = "face of the sliders"
@@ -129,7 +128,7 @@ def predictions(benchmark: Benchmark, run_ids: Sequence[str], faces: Faces) -> N
     stored = faces.stored
     left, right = st.columns(2, gap="large")
     explain = left.selectbox(
-        "Explain", [PREDICTED, *benchmark.info.labels], key=Key.EXPLAIN, bind=BIND,
+        "Explain", [PREDICTED_CLASS, *benchmark.info.labels], key=Key.EXPLAIN, bind=BIND,
         help="The class whose evidence is shown: each model's predicted class, or one for all.",
     )  # fmt: skip
     unsure_below = right.slider(
@@ -137,7 +136,7 @@ def predictions(benchmark: Benchmark, run_ids: Sequence[str], faces: Faces) -> N
         help="Below this calibrated confidence a model abstains. For the recommended model, the "
         "page Verdict shows the resulting coverage and error rate.",
     ) / 100  # fmt: skip
-    target = None if explain == PREDICTED else str(explain)
+    target = None if explain == PREDICTED_CLASS else str(explain)
     heading, heat_map = st.empty(), st.empty()
     cards = _model_cards(benchmark, run_ids)
     work = (benchmark.info.name, *run_ids, stored.tobytes())

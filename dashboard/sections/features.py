@@ -14,7 +14,7 @@ from dashboard.components import chart, pickers, saliency_map, viewer
 from dashboard.components.excluded import excluded_note
 from dashboard.components.saliency_map import SIGNED, OverlayStyle
 from dashboard.components.tiles import tiles
-from dashboard.state import BIND, Key
+from dashboard.state import BIND, PREDICTED_CLASS, Key
 from fer_core.config import ModelConfig
 from fer_core.explain.attention import attention_from
 from fer_core.explain.evidence import NOT_MEASURED
@@ -25,7 +25,6 @@ from fer_core.models import spec_of
 from fer_core.models.tokens import grid_side
 
 SHOWN = 24
-PREDICTED = "predicted class"
 MEAN = "mean of all"
 _OUTLINE = (
     "The network from input (left) to output. Height: resolution of the maps; colour: number of "
@@ -101,8 +100,8 @@ def ranking(benchmark: Benchmark) -> tuple[int | None, RankBy]:
         )
     labels = benchmark.info.labels
     with right:
-        name = st.selectbox("Class", [PREDICTED, *labels], key=Key.TARGET, bind=BIND)
-    return (None if name == PREDICTED else labels.index(name)), RankBy(by)
+        name = st.selectbox("Class", [PREDICTED_CLASS, *labels], key=Key.TARGET, bind=BIND)
+    return (None if name == PREDICTED_CLASS else labels.index(name)), RankBy(by)
 
 
 def enlarged(maps: FeatureMaps, face: NDArray[np.uint8], rank: RankBy) -> None:

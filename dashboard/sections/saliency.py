@@ -18,7 +18,7 @@ from dashboard.components.excluded import predicting_runs
 from dashboard.components.saliency_map import SIGNED, OverlayStyle
 from dashboard.components.text import plain
 from dashboard.components.tiles import tiles
-from dashboard.state import BIND, Key
+from dashboard.state import BIND, PREDICTED_CLASS, Key
 from dashboard.work_queue import queued
 from fer_core.explain.methods import METHODS
 from fer_core.explain.methods import title_of as method_name
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from fer_core.explain.faithfulness import Curves
 
 DEFAULT = "default"
-PREDICTED = "predicted class"
 TRUE = "true class"
 NONE = "none"
 DEFAULT_DEPTH = "default"
@@ -98,9 +97,9 @@ def request_picker(labels: Sequence[str], methods: Sequence[str], true: str | No
         methods: The picked methods.
         true: The face's label, if it has one.
     """
-    known = [PREDICTED, TRUE] if true in labels else [PREDICTED]
+    known = [PREDICTED_CLASS, TRUE] if true in labels else [PREDICTED_CLASS]
     if st.session_state.get(Key.TARGET) == TRUE and TRUE not in known:
-        st.session_state[Key.TARGET] = PREDICTED
+        st.session_state[Key.TARGET] = PREDICTED_CLASS
     left, right = st.columns(2)
     with left:
         target = st.selectbox("Explain class", [*known, *labels], key=Key.TARGET, bind=BIND)
@@ -123,7 +122,7 @@ def request_picker(labels: Sequence[str], methods: Sequence[str], true: str | No
             if any(name != DEFAULT and METHODS[name].reads_head for name in methods):
                 head = st.select_slider("Attention head", _HEADS, key=Key.HEAD, bind=BIND)
     return MapRequest(
-        target=None if target == PREDICTED else labels.index(str(target)),
+        target=None if target == PREDICTED_CLASS else labels.index(str(target)),
         contrast=None if contrast == NONE else labels.index(contrast),
         depth=None if depth == DEFAULT_DEPTH else int(depth.rstrip("%")) / 100,
         head=None if head == _HEADS[0] else int(head) - 1,
