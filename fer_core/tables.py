@@ -180,7 +180,7 @@ _STRONG, _STRONGLY_COMPRESSED = 19, 50_000
 
 They are 5 to 10% smaller than at the default level, and written in seconds."""
 
-_REPEATED = 4
+_REPEATED = 2
 """Mean repetitions of a float from which a dictionary of its values is smaller."""
 
 _SHORT = 1000

@@ -250,7 +250,7 @@ def _saved_slices(results: BenchmarkResults, slices: Slices) -> Iterator[str]:
     table.insert(0, "model", titles)
     yield "<h2>Saved slices</h2>"
     yield _table(table.rename(columns=lambda name: name.replace(" interval", ", 95% (%)")))
-    yield _note("Accuracy on named sets of images; the number of images is in parentheses.")
+    yield _note("Accuracy on saved slices; the number of images is in parentheses.")
 
 
 def _seeds(results: BenchmarkResults) -> Iterator[str]:
