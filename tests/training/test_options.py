@@ -22,12 +22,12 @@ def toy(tmp_path_factory):
     [
         (("train", "resnet34", "--benchmark", SET), "training adapt toy mine --run RUN"),
         (("benchmark", SET), "training adapt toy mine --run RUN"),
-        (("evaluate", SET, RUN), "scored by `python -m training transfer`"),
+        (("evaluate", SET, RUN), "repeat `python -m training transfer`"),
         (("ensemble", SET, RUN, "efficientnet_lite0-cpu-s0"), "training ensemble toy"),
         (("robustness", SET), "training robustness toy RUN"),
         (("efficiency", SET), "training efficiency toy RUN"),
         (("probe", SET), "training probe toy RUN"),
-        (("check-labels", SET), "has no training labels"),
+        (("check-labels", SET), "with training labels to check"),
         (("import", SET, "model.onnx"), "Import the model to toy"),
     ],
 )
