@@ -64,6 +64,7 @@ from fer_core.evaluation.scope import (
     select_predictions,
     validation_predictions,
 )
+from fer_core.evaluation.significance import Difference, difference, right_test
 from fer_core.evaluation.slices import Slice
 from fer_core.figures import tables
 from fer_core.labels import LabelSet
@@ -279,11 +280,22 @@ def ranking(benchmark: Benchmark, scope: Scope, resampled: tuple[Doubt, ...]) ->
     """Returns the order of the ranked runs in 1,000 draws of what it depends on."""
     aligned = board(benchmark, scope).aligned
     return rank_under_doubt(
-        aligned, resampled, _redrawn_votes(benchmark, scope), persons(benchmark, scope)
+        aligned, resampled, _redrawn_votes(benchmark, scope), _persons(benchmark, scope)
     )
 
 
-def persons(benchmark: Benchmark, scope: Scope) -> NDArray[np.object_] | None:
+@st.cache_resource(max_entries=64, show_spinner="Comparing models ...", hash_funcs=BY_RESULTS)
+def pair_comparison(
+    benchmark: Benchmark, scope: Scope, first: str, second: str
+) -> tuple[Difference, float]:
+    """Returns the difference of two runs, first minus second, and the p-value of its test."""
+    aligned, persons = board(benchmark, scope).scored, _persons(benchmark, scope)
+    right = aligned.right[aligned.row(first)], aligned.right[aligned.row(second)]
+    gap = difference(aligned.truth, *right, len(aligned.labels), persons=persons)
+    return gap, right_test(*right, persons)
+
+
+def _persons(benchmark: Benchmark, scope: Scope) -> NDArray[np.object_] | None:
     """Returns the person of each scored image; None if no person is known."""
     return persons_at(samples(benchmark), board(benchmark, scope).scored.ids)
 

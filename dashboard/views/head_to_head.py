@@ -12,7 +12,6 @@ from dashboard.sections import head_to_head
 from dashboard.state import BIND, Key
 from fer_core.evaluation.aligned import outcomes as outcomes_of
 from fer_core.evaluation.diversity import kappa
-from fer_core.evaluation.significance import difference, right_test
 from fer_core.figures import charts
 
 theme.page_header(
@@ -37,10 +36,7 @@ filters.unranked_notes(board, new, old)
 
 outcomes = outcomes_of(aligned, new, old)
 counts = {name: int(mask.sum()) for name, mask in outcomes.items()}
-new_right, old_right = aligned.right[aligned.row(new)], aligned.right[aligned.row(old)]
-persons = results.persons(benchmark, scope)
-gap = difference(aligned.truth, new_right, old_right, len(aligned.labels), persons=persons)
-p_value = right_test(new_right, old_right, persons)
+gap, p_value = results.pair_comparison(benchmark, scope, new, old)
 for column, (name, title) in zip(st.columns(4), head_to_head.OUTCOMES.items(), strict=True):
     column.metric(title, f"{counts[name]:,}", help=head_to_head.HELP[name], border=True)
 st.markdown(head_to_head.sentence(titles[new], titles[old], gap, p_value))

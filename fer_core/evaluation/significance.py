@@ -131,7 +131,11 @@ def compare_all(
     persons = None if samples is None else persons_at(samples, reference.ids)
     right = {run_id: split.aligned_with(reference).right for run_id, split in predictions.items()}
     pairs = list(combinations(predictions, 2))
-    p_values = [right_test(right[first], right[second], persons) for first, second in pairs]
+    if have_several_images(persons):  # summed once by run, not by pair
+        sums = {run: sums_by_person(values.astype(float), persons) for run, values in right.items()}
+        p_values = [sign_flip_test(sums[first] - sums[second]) for first, second in pairs]
+    else:
+        p_values = [right_test(right[first], right[second]) for first, second in pairs]
     return [
         Comparison(
             first,
