@@ -191,7 +191,7 @@ class AnnotatedSource(ImageFiles):
             for table in tables
             if table.bad_lines
         ]
-        self.notes += [note for table in tables for note in table.notes]
+        self.notes += [note for table in tables for note in (*table.notes, *_box_notes(table))]
         if unlisted:
             self.notes.append(f"Not read: {unlisted:,} pictures that no table lists.")
         read = {table.name for table in tables}
@@ -506,6 +506,17 @@ def _table_rows(index: PictureIndex, table: AnnotationTable, columns: Columns) -
             share_box,
             votes,
         )
+
+
+def _box_notes(table: AnnotationTable) -> list[str]:
+    boxes = box_columns(table.rows, {plain(column): column for column in table.rows.columns})
+    if boxes is None:
+        return []
+    last = "width, height" if boxes.sizes else "right, bottom"
+    return [
+        f"Faces are cropped to the boxes of {table.name}: left, top, {last} are the columns "
+        f"{', '.join(boxes.names)}."
+    ]
 
 
 def _row_splits(table: AnnotationTable, column: str | None) -> list[Split | None]:

@@ -54,8 +54,12 @@ _FILLERS = frozenset(
     | {"photos", "emotion", "emotions", "expression", "expressions", "people", "person", "class"}
     | {"label", "set", "data", "dataset"}
 )
+_TFEID = re.compile(r"dfh_([a-z]+)_x")
+"""Class folders of the Taiwanese Facial Expression Image Database: `dfh_anger_x`."""
+
 _SPELLINGS = {
     "mad": "angry",
+    "disguest": "disgust",  # TFEID's
     "disgusting": "disgust",
     "scared": "fear",
     "scare": "fear",
@@ -102,8 +106,9 @@ def emotion_of(name: str) -> str | None:
     `0_angry`, `01-angry`, `Angry faces`, `ANGER` and `Wut` are angry; `happily surprised` is not a
     single emotion, and `bored` is unknown.
     """
-    words = [word for word in re.split(r"[^a-z]+", name.lower()) if word]
-    words = [word for word in words if word not in _FILLERS]
+    tfeid = _TFEID.fullmatch(name.lower())
+    words = re.split(r"[^a-z]+", tfeid[1] if tfeid else name.lower())
+    words = [word for word in words if word and word not in _FILLERS]
     if not words:
         drawn = {label for label, faces in _EMOJI.items() if set(faces) & set(name)}
         return drawn.pop() if len(drawn) == 1 else translated(name)

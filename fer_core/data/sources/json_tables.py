@@ -2,15 +2,25 @@
 
 Objects inside a record become columns with the names of their keys, and each object of a list
 becomes a row of its own: the regions of VGG Image Annotator, the results of Label Studio. COCO's
-annotations are joined with their images and categories.
+annotations are joined with their images and categories. Each box of Hugging Face's `objects`,
+`{"bbox": [[x, y, width, height], ...], "category": [...]}`, is a row.
 """
 
+import ast
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
+
+from fer_core.errors import DataError
 
 _MOST_ROWS = 100
 """Maximum number of rows of one record."""
+
+_COCO_BOX = ("x", "y", "width", "height")
+
+OBJECTS = "objects"
+"""The column of boxes and their classes in `metadata.jsonl` and `metadata.csv` of Hugging Face."""
 
 Row = dict[str, str]
 
@@ -35,13 +45,20 @@ def json_line_rows(text: str) -> list[Row]:
     return [row for record in records for row in rows_of(record)]
 
 
-def expanded(row: Mapping[str, str]) -> Row:
-    """Returns a row of a csv with the keys of cells that hold an object as columns."""
+def expanded(row: Mapping[str, str]) -> list[Row]:
+    """Returns the rows of a row of a csv: the keys of cells that hold an object are columns.
+
+    There are several rows if a cell holds Hugging Face's `objects`.
+    """
     flat: Row = {}
+    faces: list[Row] = [{}]
     for name, cell in row.items():
         content = _object(cell)
-        _add(flat, content if content is not None else {name: cell})
-    return flat
+        if content is not None and (objects := _boxed_objects(name, content, row)) is not None:
+            faces = [face for item in objects for face in rows_of(item)] or [{}]
+        else:
+            _add(flat, content if content is not None else {name: cell})
+    return [{**_apart(face, flat, OBJECTS), **flat} for face in faces]
 
 
 def holds_objects(cell: str) -> bool:
@@ -54,12 +71,13 @@ def rows_of(record: Mapping[str, Any]) -> list[Row]:
     base: Row = {}
     rows: list[Row] = [{}]
     for name, value in record.items():
-        inner = _inner(value)
+        objects = _boxed_objects(name, value, record)
+        inner = _inner(value) if objects is None else objects
         if not inner:
-            _add(base, {name: value})
+            _add(base, {name: value} if objects is None else {})
             continue
         more = [_apart(row, base, name) for item in inner for row in rows_of(item)]
-        if len(rows) * len(more) <= _MOST_ROWS:
+        if objects or len(rows) * len(more) <= _MOST_ROWS:
             rows = [{**other, **row} for row in rows for other in more]
     return [_with_shares({**row, **base}) for row in rows]
 
@@ -101,12 +119,66 @@ def _coco(content: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     for annotation in content["annotations"]:
         image = images.get(annotation.get("image_id"), {})
         box = annotation.get("bbox") or []
-        corners = dict(zip(("x", "y", "width", "height"), box, strict=False))
+        corners = dict(zip(_COCO_BOX, box, strict=False))
         yield {
             "file_name": image.get("file_name", ""),
             "label": names.get(annotation.get("category_id"), ""),
             "bbox": corners,
         }
+
+
+def _boxed_objects(
+    name: str, value: object, record: Mapping[str, Any]
+) -> list[Mapping[str, Any]] | None:
+    """Returns an item for each object of Hugging Face's `objects`; None for other values.
+
+    Raises:
+        DataError: If a box is not one, or the boxes are not as many as their classes.
+    """
+    if name != OBJECTS:
+        return None
+    items = _of_lists(value, record) if isinstance(value, dict) else value
+    if not isinstance(items, list) or not all(
+        isinstance(item, dict) and isinstance(item.get("bbox"), list) for item in items
+    ):
+        return None
+    for item in items:
+        if not _is_box(item["bbox"]):
+            raise DataError(
+                f"The objects of {_first(record)} have the box {item['bbox']}. Correct or remove "
+                "it: boxes are [x, y, width, height]."
+            )
+    return [
+        {"category" if key == "categories" else key: cell for key, cell in item.items()}
+        | {"bbox": dict(zip(_COCO_BOX, item["bbox"], strict=True))}
+        for item in items
+    ]
+
+
+def _of_lists(
+    columns: Mapping[str, Any], record: Mapping[str, Any]
+) -> list[Mapping[str, Any]] | None:
+    """Returns the objects of `{"bbox": [...], "category": [...]}`; None for other values."""
+    boxes = columns.get("bbox")
+    if not isinstance(boxes, list):
+        return None
+    lists = {key: cells for key, cells in columns.items() if isinstance(cells, list) and cells}
+    for key, cells in lists.items():
+        if len(cells) != len(boxes):
+            raise DataError(
+                f"The objects of {_first(record)} have {len(boxes)} boxes, but {len(cells)} values "
+                f"of {key}. Correct them: each box needs one."
+            )
+    return [{key: cells[number] for key, cells in lists.items()} for number in range(len(boxes))]
+
+
+def _first(record: Mapping[str, Any]) -> str:
+    return str(next(iter(record.values())))[:80]
+
+
+def _is_box(values: list[Any]) -> bool:
+    numbers = [value for value in values if isinstance(value, (int, float))]
+    return len(numbers) == len(values) == len(_COCO_BOX) and min(numbers[2:]) > 0
 
 
 def _inner(value: object) -> Sequence[Mapping[str, Any]]:
@@ -140,8 +212,8 @@ def _add(row: Row, values: Mapping[str, Any]) -> None:
 def _object(cell: str) -> dict[str, Any] | None:
     if not cell.lstrip().startswith("{"):
         return None
-    try:
-        content = json.loads(cell)
-    except ValueError:
-        return None
-    return content if isinstance(content, dict) else None
+    for read in (json.loads, ast.literal_eval):  # pandas writes objects as Python does
+        with suppress(ValueError, SyntaxError, RecursionError, MemoryError):
+            content = read(cell)
+            return content if isinstance(content, dict) else None
+    return None

@@ -1,14 +1,14 @@
-"""RAF-DB: `list_patition_label.txt` with `aligned/` images, or folders named 1 to 7."""
+"""RAF-DB: `list_patition_label.txt` with aligned or original images, or folders named 1 to 7."""
 
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from fer_core.data.sources.base import Origin, Skipped, Split
 from fer_core.data.sources.class_names import ClassNames
-from fer_core.data.sources.files import ImageFile, ImageFiles, need_tree
+from fer_core.data.sources.files import Box, ImageFile, ImageFiles, is_image, need_tree, square_box
 from fer_core.data.sources.folder import FolderSource
 from fer_core.data.sources.tree import FileTree
 from fer_core.errors import DataError
@@ -22,6 +22,8 @@ _COMPOUND_CODES = frozenset({"8", "9", "10", "11"})
 """Codes that only the list of compound expressions has."""
 
 _NAME = re.compile(r"(train|test)_\d+")
+_BOX = "_boundingbox.txt"
+"""End of the name of a file with the box of a face: `train_00001_boundingbox.txt`."""
 
 ORIGIN = Origin(
     name="rafdb",
@@ -35,10 +37,12 @@ class RafDbSource(ImageFiles):
     """The published layout: `EmoLabel/list_patition_label.txt` and `Image/aligned/`.
 
     A line of the list is `train_00001.jpg 5`, with a blank or a tab; its image is
-    `train_00001_aligned.jpg`. Missing images are listed as skipped.
+    `train_00001_aligned.jpg`. Without aligned images, the faces are cropped from the original
+    ones, `train_00001.jpg`, by the boxes in `Annotation/boundingbox/`. Missing images, and original
+    ones whose box is missing, are listed as skipped.
 
     Args:
-        location: The folder `basic`, a parent of it, or one that contains the list and `aligned`;
+        location: The folder `basic`, a parent of it, or one that contains the list and the images;
             or an archive of them.
         names: Interpretation of class names.
 
@@ -64,8 +68,9 @@ class RafDbSource(ImageFiles):
         reading = names.read(counts, tree.shown)
         self.left_out = Counter(reading.left_out(counts))
         self.notes = list(reading.notes)
-        aligned = _aligned(tree, lists[0])
-        super().__init__(tree, [*_items(tree, rows, reading.labels, aligned), *tree.skipped])
+        faces, note = _faces(tree, lists[0])
+        self.notes += note
+        super().__init__(tree, [*_items(rows, reading.labels, faces), *tree.skipped])
 
 
 class RafDbFolderSource(FolderSource):
@@ -116,15 +121,79 @@ def is_rafdb_name(name: str) -> bool:
     return stem.endswith("_aligned") and stem.startswith(("train_", "test_"))
 
 
-def _aligned(tree: FileTree, list_name: str) -> dict[str, str]:
-    """Returns the aligned images by their names in the list."""
-    pictures = {_stem(name): name for name in tree.files if is_rafdb_name(name)}
-    if not pictures:
+@dataclass(frozen=True)
+class _Faces:
+    """The images of the list, and the boxes of the faces in them.
+
+    Attributes:
+        pictures: Path of each image, by its name in the list without suffix.
+        suffix: What follows that name in the names of the images.
+        boxes: The box of each face, or what is wrong with its file; None if the whole images count.
+    """
+
+    pictures: Mapping[str, str]
+    suffix: str
+    boxes: Mapping[str, Box | str] | None = None
+
+
+def _faces(tree: FileTree, list_name: str) -> tuple[_Faces, list[str]]:
+    """Returns the aligned images, else the original ones with boxes, and notes on them.
+
+    Raises:
+        DataError: If there are neither.
+    """
+    if aligned := {_stem(name): name for name in tree.files if is_rafdb_name(name)}:
+        return _Faces(aligned, "_aligned.jpg"), []
+    originals = _originals(tree)
+    if not originals:
         raise DataError(
-            f"No aligned picture was found for {tree.shown}/{list_name}. Unpack RAF-DB's "
-            "aligned.zip into Image/aligned."
+            f"No picture of {tree.shown}/{list_name} was found. Unpack RAF-DB's aligned.zip into "
+            "Image/aligned, or the original images into Image/original and their boxes into "
+            "Annotation/boundingbox."
         )
-    return pictures
+    boxes = {
+        PurePosixPath(name).name.removesuffix(_BOX): _box(tree, name)
+        for name in tree.files
+        if name.endswith(_BOX)
+    }
+    if boxes:
+        note = f"No aligned images: faces are cropped from the original ones by files *{_BOX}."
+        return _Faces(originals, ".jpg", boxes), [note]
+    note = (
+        "Neither aligned images nor boxes of faces were found: the original images are read whole. "
+        f"Unpack RAF-DB's boxes (train_00001{_BOX} ...) into Annotation/boundingbox, or detect the "
+        "faces with --faces crop."
+    )
+    return _Faces(originals, ".jpg"), [note]
+
+
+def _originals(tree: FileTree) -> dict[str, str]:
+    """Returns the images that are named as in the list: those in `original`, if there are any.
+
+    Raises:
+        DataError: If several have the same name, because the boxes are those of one.
+    """
+    pictures = [name for name in tree.files if is_image(name) and _NAME.fullmatch(_stem(name))]
+    in_folder = [name for name in pictures if PurePosixPath(name).parent.name == "original"]
+    found: dict[str, str] = {}
+    for name in in_folder or pictures:
+        if (other := found.setdefault(_stem(name), name)) != name:
+            raise DataError(
+                f"{other} and {name} in {tree.shown} are both named as an image of RAF-DB's list. "
+                "Call the folder of the original images Image/original."
+            )
+    return found
+
+
+def _box(tree: FileTree, name: str) -> Box | str:
+    """Returns the box in a file, `left top right bottom`, or what is wrong with the file."""
+    try:
+        left, top, right, bottom = (float(cell) for cell in tree.text(name, 4096).split())
+        if left < right and top < bottom:
+            return square_box(left, top, right, bottom)
+    except (ValueError, OverflowError):  # other text, or infinite numbers
+        pass
+    return f"{PurePosixPath(name).name} is not of the form `left top right bottom`."
 
 
 def _cells(line: str) -> tuple[str, str]:
@@ -172,18 +241,18 @@ def _lines(tree: FileTree, name: str) -> Iterator[tuple[str, str, Split]]:
 
 
 def _items(
-    tree: FileTree,
-    rows: Iterable[tuple[str, str, Split]],
-    labels: Mapping[str, str],
-    pictures: Mapping[str, str],
+    rows: Iterable[tuple[str, str, Split]], labels: Mapping[str, str], faces: _Faces
 ) -> Iterator[ImageFile | Skipped]:
     for stem, code, split in rows:
         if not labels[code]:
             continue
-        if stem in pictures:
-            yield ImageFile(pictures[stem], stem, labels[code], split)
+        box = None if faces.boxes is None else faces.boxes.get(stem, f"{stem}{_BOX} is missing.")
+        if stem not in faces.pictures:
+            yield Skipped(stem, f"{stem}{faces.suffix} is missing.")
+        elif isinstance(box, str):
+            yield Skipped(stem, box)
         else:
-            yield Skipped(stem, f"{stem}_aligned.jpg is missing.")
+            yield ImageFile(faces.pictures[stem], stem, labels[code], split, box=box)
 
 
 def _stem(name: str) -> str:

@@ -594,7 +594,7 @@ def _with_objects_expanded(rows: pd.DataFrame) -> pd.DataFrame:
     if not any(holds_objects(str(cell)) for row in heads for cell in row.values()):
         return rows
     cells = [{str(name): cell for name, cell in row.items()} for row in rows.to_dict("records")]
-    table = _of_records([expanded(row) for row in cells])
+    table = _of_records([row for cell in cells for row in expanded(cell)])
     return rows if table is None else table
 
 

@@ -9,6 +9,7 @@ from PIL import Image
 
 from fer_core.data import imaging
 from fer_core.data.sources.base import Sample, Skipped
+from fer_core.data.sources.class_names import emotion_of
 from fer_core.data.sources.files import COLOUR_SAMPLE
 from fer_core.data.sources.folder import FolderSource
 from fer_core.data.sources.formats import open_dataset, open_source
@@ -477,3 +478,35 @@ def test_names_of_files_without_emotions_give_no_pattern(tmp_path: Path) -> None
     with pytest.raises(DataError) as refused:
         open_source(str(tmp_path))
     assert "hold emotions" not in str(refused.value)
+
+
+def test_class_folders_of_tfeid_are_read_with_its_persons(tmp_path: Path) -> None:
+    """Its folder of disgust is misspelt; other words beside an emotion are no class names."""
+    folders = {"dfh_anger_x": "angry", "dfh_disguest_x": "disgust", "dfh_happiness_x": "happy"}
+    for folder in folders:
+        for person in ("f01", "m02", "f03"):
+            Pictures().save(tmp_path / folder / f"{person}_dfh_1.jpg")
+    opened = open_dataset(str(tmp_path))
+    assert {(item.key, item.label, item.group) for item in opened.reader} == {
+        (f"{folder}/{person}_dfh_1.jpg", label, person)
+        for folder, label in folders.items()
+        for person in ("f01", "m02", "f03")
+    }
+    for name in ("dfh_anger", "anger_x", "dfh_anger_or_fear_x"):
+        assert emotion_of(name) is None
+
+
+def test_codes_in_names_of_files_that_are_not_known_need_a_pattern(tmp_path: Path) -> None:
+    for name in ("f01_ag_1", "f01_hg_1", "m02_ag_1", "m02_hg_1"):
+        Pictures().save(tmp_path / f"{name}.jpg")
+    with pytest.raises(DataError, match="describe them with --pattern"):
+        open_source(str(tmp_path))
+    pattern = r"(?P<person>[fm]\d+)_(?P<label>[a-z]+)"
+    mapping = {"ag": "angry", "hg": "happy"}
+    opened = open_dataset(str(tmp_path), options={"pattern": pattern}, mapping=mapping)
+    assert [(item.label, item.group) for item in opened.reader] == [
+        ("angry", "F01"),
+        ("happy", "F01"),
+        ("angry", "M02"),
+        ("happy", "M02"),
+    ]

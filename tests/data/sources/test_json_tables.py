@@ -7,6 +7,7 @@ import pytest
 
 from fer_core.data.sources.base import Sample, Skipped
 from fer_core.data.sources.formats import open_dataset
+from fer_core.errors import DataError
 from tests.support.layouts import Pictures
 
 LABELS = ("happy", "sad", "happy")
@@ -123,6 +124,102 @@ def test_several_regions_are_several_faces(tmp_path: Path) -> None:
         ("a.png#1", "sad", "a.png"),
         ("b.png", "happy", None),
     ]
+
+
+def imagefolder(root: Path, objects: list[object], file: str = "metadata.jsonl") -> Path:
+    """Writes pictures with `metadata.jsonl`, or `metadata.csv` as pandas or json write objects."""
+    names = [f"{number}.png" for number in range(len(objects))]
+    pictures = Pictures()
+    for name in names:
+        pictures.save(root / "train" / name)
+    rows = [{"file_name": n, "objects": cell} for n, cell in zip(names, objects, strict=True)]
+    lines = [json.dumps(row) for row in rows]
+    if file.endswith(".csv"):
+        cells = [str(cell) if "pandas" in file else json.dumps(cell) for cell in objects]
+        cells = ['"' + cell.replace('"', '""') + '"' for cell in cells]
+        lines = ["file_name,objects", *map(",".join, zip(names, cells, strict=True))]
+    (root / "train" / file.replace("-pandas", "")).write_text("\n".join(lines))
+    return root
+
+
+BOXES = ([2, 4, 10, 12], [8.0, 9.0, 6.0, 6.0])  # x, y, width, height
+
+
+@pytest.mark.parametrize("file", ["metadata.jsonl", "metadata.csv", "metadata-pandas.csv"])
+@pytest.mark.parametrize("column", ["categories", "category", "label"])
+def test_objects_of_an_imagefolder_are_faces(tmp_path: Path, file: str, column: str) -> None:
+    objects = [
+        {"bbox": list(BOXES), column: ["happy", "sad"], "area": [120, 36]},
+        {"bbox": [BOXES[1]], column: ["fear"], "area": [36]},
+        {"bbox": [], column: [], "area": []},
+    ]
+    opened = open_dataset(str(imagefolder(tmp_path, objects, file)))
+    items = list(opened.reader)
+    samples = [item for item in items if isinstance(item, Sample)]
+    assert [(s.key, s.label, s.split, s.group, s.image.shape) for s in samples] == [
+        ("train/0.png#0", "happy", "train", "train/0.png", (12, 12)),
+        ("train/0.png#1", "sad", "train", "train/0.png", (6, 6)),
+        ("train/1.png", "fear", "train", None, (6, 6)),
+    ]
+    pictures = Pictures()
+    first, second = pictures.array(), pictures.array()
+    # a width of 10 is extended to 12 around the centre
+    assert (samples[0].image == first[4:16, 1:13]).all()
+    assert (samples[1].image == first[9:15, 8:14]).all()
+    assert (samples[2].image == second[9:15, 8:14]).all()
+    assert [item for item in items if isinstance(item, Skipped)] == [
+        Skipped("train/2.png", "It has no label.")
+    ]
+    assert f"boxes of train/{file.replace('-pandas', '')}: left, top, width, height" in " ".join(
+        opened.notes
+    )
+
+
+def test_objects_may_be_a_list_with_an_object_for_each_box(tmp_path: Path) -> None:
+    objects = [
+        [{"bbox": BOXES[0], "label": "happy"}, {"bbox": BOXES[1], "label": "sad"}],
+        [{"bbox": BOXES[0], "label": "sad"}],
+        [],
+    ]
+    samples = list(open_dataset(str(imagefolder(tmp_path, objects))).reader)
+    assert [(s.key, s.label, s.image.shape) for s in samples if isinstance(s, Sample)] == [
+        ("train/0.png#0", "happy", (12, 12)),
+        ("train/0.png#1", "sad", (6, 6)),
+        ("train/1.png", "sad", (12, 12)),
+    ]
+
+
+def test_every_face_of_a_crowd_is_read(tmp_path: Path) -> None:
+    crowd = {"bbox": [BOXES[1]] * 60 + [BOXES[0]] * 60, "label": ["sad"] * 60 + ["happy"] * 60}
+    for number in range(120):
+        crowd["bbox"][number] = [number % 12, number // 12, 3, 3]
+    objects = [crowd, {"bbox": [BOXES[0]], "label": ["sad"]}]
+    samples = list(open_dataset(str(imagefolder(tmp_path, objects))).reader)
+    assert [item.label for item in samples].count("sad") == 61
+    assert len(samples) == 121
+
+
+def test_numbers_of_objects_need_a_meaning(tmp_path: Path) -> None:
+    objects = [{"bbox": list(BOXES), "category": [0, 1]}, {"bbox": [BOXES[0]], "category": [1]}]
+    root = imagefolder(tmp_path, objects)
+    with pytest.raises(DataError, match=r"are numbers \(0, 1\), and nothing"):
+        open_dataset(str(root))
+    (root / "classes.txt").write_text("happy\nsad\n")
+    labels = [item.label for item in open_dataset(str(root)).reader if isinstance(item, Sample)]
+    assert labels == ["happy", "sad", "sad"]
+
+
+@pytest.mark.parametrize(
+    ("objects", "problem"),
+    [
+        ({"bbox": list(BOXES), "label": ["sad"]}, r"0\.png have 2 boxes, but 1 values of label"),
+        ({"bbox": [[1, 2, 3]], "label": ["sad"]}, r"0\.png have the box \[1, 2, 3\]"),
+        ({"bbox": [[1, 2, 0, 3]], "label": ["sad"]}, r"boxes are \[x, y, width, height\]"),
+    ],
+)
+def test_damaged_objects_are_named(tmp_path: Path, objects, problem: str) -> None:
+    with pytest.raises(DataError, match=problem):
+        open_dataset(str(imagefolder(tmp_path, [objects])))
 
 
 @pytest.mark.parametrize("file", ["instances_train2017.json", "train_labels.json"])

@@ -1,9 +1,11 @@
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
-from fer_core.data.sources.base import Sample
-from fer_core.data.sources.formats import open_source, recognise
+from fer_core.data.sources.base import Sample, Skipped
+from fer_core.data.sources.formats import open_dataset, open_source, recognise
 from fer_core.errors import DataError
 from tests.support.layouts import RAFDB_ORDER, Pictures, splits_of
 
@@ -107,3 +109,91 @@ def test_a_list_whose_name_is_spelt_right_is_the_same(tmp_path: Path) -> None:
         labels = {item.key: item.label for item in open_source(str(path))}
         assert labels["test_0001"] == "surprise"
         assert labels["train_0004"] == "happy"
+
+
+def originals(root: Path, boxes: dict[str, str], count: int = 2) -> Path:
+    """Writes original pictures whose columns are 0, 1, 2 ... with the given files of boxes."""
+    root = root / "basic"
+    for folder in ("EmoLabel", "Annotation/manual", "Annotation/boundingbox", "Image/original"):
+        (root / folder).mkdir(parents=True)
+    lines = []
+    for stem in [f"{split}_0000{n}" for split in ("train", "test") for n in range(count)]:
+        lines.append(f"{stem}.jpg {1 + 3 * int(stem[-1])}")
+        columns = np.tile(np.arange(60, dtype=np.uint8), (40, 1))
+        Image.fromarray(columns).save(root / f"Image/original/{stem}.jpg", quality=100)
+        attributes = "10 10\n20 10\n15 15\n10 20\n20 20\n0\n1\n2\n"
+        (root / f"Annotation/manual/{stem}_manu_attri.txt").write_text(attributes)
+    for stem, box in boxes.items():
+        (root / f"Annotation/boundingbox/{stem}_boundingbox.txt").write_text(box)
+    (root / LIST).write_text("\n".join(lines) + "\n")
+    return root
+
+
+BOXES = dict.fromkeys(
+    ("train_00000", "train_00001", "test_00000", "test_00001"), "12.2 4.4 31.8 23.6 \n"
+)
+
+
+@pytest.mark.parametrize("path", ["", "EmoLabel/list_patition_label.txt"])
+def test_faces_are_cropped_from_the_original_images_by_the_files_of_boxes(tmp_path, path) -> None:
+    opened = open_dataset(str(originals(tmp_path, BOXES) / path))
+    samples = [item for item in opened.reader if isinstance(item, Sample)]
+    assert opened.form == "rafdb"
+    assert [(item.key, item.label, item.split) for item in samples] == [
+        ("test_00000", "surprise", "test"),
+        ("test_00001", "happy", "test"),
+        ("train_00000", "surprise", "train"),
+        ("train_00001", "happy", "train"),
+    ]
+    # 19.6 x 19.2 pixels from column 12.2, extended to a square of 19.6
+    assert {item.image.shape for item in samples} == {(20, 20)}
+    assert np.abs(samples[0].image[0].astype(int) - np.arange(12, 32)).max() <= 1  # JPEG
+    assert any("cropped from the original ones" in note for note in opened.notes)
+
+
+def test_original_images_whose_box_is_missing_or_damaged_are_skipped(tmp_path) -> None:
+    boxes = BOXES | {"train_00000": "31 4 12 24", "test_00001": "12 4 nan"}
+    del boxes["train_00001"]
+    root = originals(tmp_path, boxes)
+    (root / "Image/original/test_00000.jpg").unlink()
+    wrong = "_boundingbox.txt is not of the form `left top right bottom`."
+    assert list(open_source(str(root))) == [
+        Skipped("test_00000", "test_00000.jpg is missing."),
+        Skipped("test_00001", f"test_00001{wrong}"),
+        Skipped("train_00000", f"train_00000{wrong}"),
+        Skipped("train_00001", "train_00001_boundingbox.txt is missing."),
+    ]
+
+
+def test_original_images_without_boxes_are_read_whole_and_a_note_says_so(tmp_path) -> None:
+    opened = open_dataset(str(originals(tmp_path, {})))
+    assert {item.image.shape for item in opened.reader if isinstance(item, Sample)} == {(40, 60)}
+    (note,) = [note for note in opened.notes if "read whole" in note]
+    assert "into Annotation/boundingbox" in note
+    assert "--faces crop" in note
+
+
+def test_aligned_images_go_before_original_ones(tmp_path) -> None:
+    root = originals(tmp_path, BOXES)
+    for stem in BOXES:
+        Pictures().save(root / f"Image/aligned/{stem}_aligned.jpg")
+    opened = open_dataset(str(root))
+    first = next(item for item in opened.reader if isinstance(item, Sample))
+    assert first.image.shape == (20, 20)
+    assert first.image.std() > 30  # noise, not columns 12 to 31
+    assert not any("original" in note for note in opened.notes)
+
+
+def test_images_of_the_same_name_are_not_mixed_up_with_the_original_ones(tmp_path) -> None:
+    root = originals(tmp_path, BOXES)
+    for stem in BOXES:
+        Pictures().save(root / f"Image/small/{stem}.jpg")
+    assert {item.image.std() < 10 for item in open_source(str(root))} == {True}
+    (root / "Image/original").rename(root / "Image/large")
+    with pytest.raises(DataError, match="Call the folder of the original images Image/original"):
+        open_source(str(root))
+    for folder in ("large", "small"):
+        for picture in (root / "Image" / folder).iterdir():
+            picture.unlink()
+    with pytest.raises(DataError, match=r"Unpack RAF-DB's aligned\.zip .* Annotation/boundingbox"):
+        open_source(str(root))
