@@ -5,16 +5,13 @@ network of HSE_FaceRec_tf (a MobileNet v1 that tells identity, age and sex) as a
 model. `starts/README.md` says what is known of its licence. Neither TensorFlow nor Node is needed:
 the graph is JSON, its weights are plain float16.
 
-In the graph, each batch norm is folded into a scale and a shift, but training needs batch norms.
-Each batch norm of the converted network gets the mean and variance of its inputs on training images
-as running statistics, and a weight and bias that compensate for them. The function stays the same
-up to rounding, and training starts from realistic statistics.
+In the graph, each batch norm is folded into a scale and a shift; `folded_norms` restores them.
 """
 
 import base64
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -26,6 +23,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from fer_core.config import ModelConfig
+from fer_core.engine.folded_norms import FoldedLayer, fill
+from fer_core.engine.tfjs_weights import unpacked
 from fer_core.errors import WeightsError
 from fer_core.models.checkpoint import save_tensors
 from fer_core.models.registry import build_model, spec_of
@@ -44,7 +43,6 @@ TOLERANCE = 0.01
 _REMEDY = (
     "Pass models/faceres.json of the npm package @vladmandic/human, with faceres.bin beside it."
 )
-_DTYPES = {"float32": "<f4", "int32": "<i4"}
 _CONVOLUTIONS = {"Conv2D", "DepthwiseConv2dNative"}
 
 
@@ -89,23 +87,6 @@ class Graph:
         return [node for node in self.nodes.values() if node.name in required]
 
 
-@dataclass(frozen=True)
-class GraphLayer:
-    """A convolution with its folded batch norm.
-
-    Attributes:
-        kernel: Kernel in torch's layout, shape (C, D, k, k); D is 1 for a depthwise convolution.
-        stride: Stride along both axes.
-        scale: Factor per channel, shape (C,); ones if it is folded into the kernel.
-        shift: Bias per channel, shape (C,).
-    """
-
-    kernel: Tensor
-    stride: int
-    scale: Tensor
-    shift: Tensor
-
-
 def convert(path: Path, images: Tensor, out: Path) -> float:
     """Converts a graph to the backbone weights of `mobilenet_face`.
 
@@ -124,7 +105,10 @@ def convert(path: Path, images: Tensor, out: Path) -> float:
     spec = spec_of("mobilenet_face")
     config = ModelConfig(architecture=spec.key, image_size=images.shape[-1])
     graph, model = read_graph(path), build_model(config, classes=2)
-    fill(model, layers_of(graph), images)
+    try:
+        fill(model, layers_of(graph), images)
+    except WeightsError as error:
+        raise WeightsError(f"{path} is another network. {error} {_REMEDY}") from error
     backbone = {
         key: value for key, value in model.state_dict().items() if not key.startswith(spec.head)
     }
@@ -163,7 +147,7 @@ def read_graph(path: Path) -> Graph:
             content = b"".join(
                 (path.parent / Path(name).name).read_bytes() for name in group["paths"]
             )
-            weights |= _weights(group["weights"], content)
+            weights |= unpacked(group["weights"], content)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise WeightsError(
             f"{path} cannot be read as a TensorFlow.js graph model ({error!r}). {_REMEDY}"
@@ -181,24 +165,6 @@ def _node(entry: Mapping[str, Any]) -> Node:
             raise ValueError(f"{entry['name']}: padding {padding}, strides {rows} and {columns}")
         stride = rows
     return Node(entry["name"], entry["op"], tuple(entry.get("input", ())), stride)
-
-
-def _weights(
-    entries: Sequence[Mapping[str, Any]], content: bytes
-) -> dict[str, NDArray[np.generic]]:
-    """Splits a weight file into tensors; float16 is converted to float32."""
-    weights: dict[str, NDArray[np.generic]] = {}
-    at = 0
-    for entry in entries:
-        stored = entry.get("quantization", {}).get("dtype", entry["dtype"])
-        dtype = np.dtype("<f2" if stored == "float16" else _DTYPES[stored])
-        count = math.prod(entry["shape"])
-        values = np.frombuffer(content, dtype, count, at).reshape(entry["shape"])
-        weights[entry["name"]] = values.astype(_DTYPES[entry["dtype"]])
-        at += count * dtype.itemsize
-    if at != len(content):
-        raise ValueError(f"{len(content)} bytes of weights, expected {at}")
-    return weights
 
 
 def evaluate(graph: Graph, images: Tensor, output: str = FEATURES) -> Tensor:
@@ -263,18 +229,18 @@ def _convolve(images: Tensor, kernel: Tensor, stride: int) -> Tensor:
     return F.conv2d(F.pad(images, padding), kernel, stride=stride, groups=groups)
 
 
-def layers_of(graph: Graph) -> list[GraphLayer]:
+def layers_of(graph: Graph) -> list[FoldedLayer]:
     """Returns the convolutions before the pooled features, from input to output.
 
     The input channels of the first are reversed, because the graph takes BGR and models take RGB.
     """
-    layers: list[GraphLayer] = []
+    layers: list[FoldedLayer] = []
     for node in graph.until(FEATURES):
         if node.op in _CONVOLUTIONS:
             kernel = _as_torch(torch.from_numpy(graph.weights[node.inputs[1]]), node.op)
             ones = torch.ones(len(kernel))
             layers.append(
-                GraphLayer(kernel.contiguous(), node.stride, ones, torch.zeros(len(kernel)))
+                FoldedLayer(kernel.contiguous(), node.stride, ones, torch.zeros(len(kernel)))
             )
         elif node.op in ("Mul", "Add") and layers:
             vector = torch.from_numpy(graph.weights[node.inputs[1]])
@@ -284,66 +250,3 @@ def layers_of(graph: Graph) -> list[GraphLayer]:
     if layers:
         layers[0] = replace(layers[0], kernel=layers[0].kernel.flip(1))
     return layers
-
-
-def fill(model: nn.Module, layers: Sequence[GraphLayer], images: Tensor) -> None:
-    """Copies a graph's convolutions into a network and sets equivalent batch norms.
-
-    Args:
-        model: A MobileNet v1 with one batch norm after each convolution.
-        layers: Convolutions in the network's order.
-        images: Normalised input for the batch-norm statistics, shape (N, 3, S, S).
-
-    Raises:
-        WeightsError: If the layers do not match the network.
-    """
-    convolutions = [layer for layer in model.modules() if isinstance(layer, nn.Conv2d)]
-    norms = [layer for layer in model.modules() if isinstance(layer, nn.BatchNorm2d)]
-    shapes = [(layer.kernel.shape, layer.stride) for layer in layers]
-    if shapes != [(layer.weight.shape, layer.stride[0]) for layer in convolutions]:
-        raise WeightsError(f"The graph's convolutions are not those of a MobileNet v1. {_REMEDY}")
-    with torch.no_grad():
-        for convolution, norm, layer in zip(convolutions, norms, layers, strict=True):
-            convolution.weight.copy_(layer.kernel)
-            norm.running_mean.zero_()  # type: ignore[union-attr]
-            norm.running_var.fill_(1 - norm.eps)  # type: ignore[union-attr]
-            norm.weight.copy_(layer.scale)
-            norm.bias.copy_(layer.shift)
-        moments = _moments(model.eval(), convolutions, images)
-        for norm, layer, (mean, variance) in zip(norms, layers, moments, strict=True):
-            norm.running_mean.copy_(mean)  # type: ignore[union-attr]
-            norm.running_var.copy_(variance)  # type: ignore[union-attr]
-            norm.weight.copy_(layer.scale * (variance + norm.eps).sqrt())
-            norm.bias.copy_(layer.shift + layer.scale * mean)
-
-
-def _moments(
-    model: nn.Module, convolutions: Sequence[nn.Conv2d], images: Tensor
-) -> list[tuple[Tensor, Tensor]]:
-    """Returns mean and variance per channel of each convolution's output, over all images."""
-    sums = [torch.zeros(3, layer.out_channels, dtype=torch.float64) for layer in convolutions]
-
-    def reading(total: Tensor) -> Callable[[nn.Module, Any, Tensor], None]:
-        def read(layer: nn.Module, inputs: Any, output: Tensor) -> None:  # noqa: ANN401
-            values = output.double()
-            total[0] += values.sum(dim=(0, 2, 3))
-            total[1] += values.square().sum(dim=(0, 2, 3))
-            total[2] += output.numel() / output.shape[1]
-
-        return read
-
-    hooks = [
-        layer.register_forward_hook(reading(total))
-        for layer, total in zip(convolutions, sums, strict=True)
-    ]
-    try:
-        for part in images.split(64):
-            model(part)
-    finally:
-        for hook in hooks:
-            hook.remove()
-    means = [total[0] / total[2] for total in sums]
-    return [
-        (mean.float(), (total[1] / total[2] - mean.square()).clamp_(min=0).float())
-        for mean, total in zip(means, sums, strict=True)
-    ]

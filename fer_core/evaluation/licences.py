@@ -20,6 +20,7 @@ LICENCES: Mapping[str, str] = {
     "hf_vit_small": "Apache-2.0",
     "mobilenet_face": UNVERIFIED,
     "resnet34": "Apache-2.0",
+    "resnet_face": "MIT",
     "scratch_vit": "MIT",
     "vgg16": "BSD-3-Clause",
     "vit_base": "Apache-2.0",

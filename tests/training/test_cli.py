@@ -22,6 +22,7 @@ from fer_core.evaluation.report import Report
 from fer_core.models.checkpoint import load_tensors, save_tensors
 from fer_core.records import StoredType
 from tests.support.builders import toy_benchmark, toy_recipe
+from tests.support.face_api_weights import write_face_network
 from tests.support.tfjs_graph import GraphFile, mobilenet
 from training import __main__ as cli
 from training.commands import runs
@@ -905,9 +906,19 @@ def test_the_face_weights_are_converted_again_from_their_graph(workspace, tmp_pa
     out_of_set = ("--benchmark", "toy", "--images", "64", "--out", str(out))
     output = run("convert-face", str(graph.path), *out_of_set)
     assert f"wrote {out}" in output
-    assert "largest difference of features" in output
+    assert "compared features with the original: largest difference" in output
     tensors, facts = load_tensors(out)
     assert tensors["conv_stem.weight"].shape == (32, 3, 3, 3)
     assert 0 < facts["statistics of images"] <= 64
     with pytest.raises(WeightsError, match=r"Pass models/faceres\.json"):
         run("convert-face", str(tmp_path / "nothing.json"), *out_of_set)
+
+
+def test_the_weights_of_dlib_are_converted_from_their_manifest(workspace, tmp_path):
+    _, run = workspace
+    manifest, out = write_face_network(tmp_path), tmp_path / "start.safetensors"
+    output = run(
+        "convert-face", str(manifest), "--benchmark", "toy", "--images", "64", "--out", str(out)
+    )
+    assert "compared features with the original: least cosine similarity 0.99" in output
+    assert load_tensors(out)[0]["stem.0.weight"].shape == (32, 3, 7, 7)

@@ -75,7 +75,11 @@ def export(
 
 def convert_face(
     source: Annotated[
-        Path, typer.Argument(help="faceres.json of the npm package @vladmandic/human (models/).")
+        Path,
+        typer.Argument(
+            help="models/faceres.json of the npm package @vladmandic/human, or "
+            "model/face_recognition_model-weights_manifest.json of @vladmandic/face-api."
+        ),
     ],
     benchmark: Annotated[
         str, typer.Option(help="Prepared benchmark whose training images set the batch statistics.")
@@ -87,7 +91,7 @@ def convert_face(
     ] = None,
     data: Data = None,
 ) -> None:
-    """Convert a face network to the initial weights `face` of the recipe mobilenet_face.
+    """Convert a face network to the initial weights `face` of mobilenet_face or resnet_face.
 
     Writes a .safetensors file and compares its features with the original's. Download and unpack
     the npm package first:
@@ -99,7 +103,7 @@ def convert_face(
     import numpy as np
 
     from fer_core.data.transforms import Preprocessing
-    from fer_core.engine.face_weights import convert
+    from fer_core.engine import dlib_weights, face_weights
     from fer_core.models import spec_of
     from fer_core.models.weight_sources import STARTS
     from training.terminal.progress import console
@@ -107,12 +111,17 @@ def convert_face(
     dataset = open_dataset(benchmark, data)
     rows = dataset.rows("train")
     sample = rows[np.linspace(0, len(rows) - 1, min(images, len(rows))).astype(int)]
-    path = out or STARTS / "mobilenet_face.safetensors"
-    spec, stored = spec_of("mobilenet_face"), dataset.format
+    from_dlib = "manifest" in source.name
+    spec, stored = spec_of("resnet_face" if from_dlib else "mobilenet_face"), dataset.format
+    path = out or STARTS / f"{spec.face}.safetensors"
     preprocess = Preprocessing(stored.side, stored.colour, _FACE_IMAGE_SIZE, spec.mean, spec.std)
-    difference = convert(source, preprocess(np.asarray(dataset.images[sample])), path)
+    faces = preprocess(np.asarray(dataset.images[sample]))
+    if from_dlib:
+        compared = f"least cosine similarity {dlib_weights.convert(source, faces, path):.4f}"
+    else:
+        compared = f"largest difference {face_weights.convert(source, faces, path):.1e}"
     console.print(f"wrote {path}", markup=False)
-    console.print(f"compared: largest difference of features {difference:.1e}")
+    console.print(f"compared features with the original: {compared}")
 
 
 def convert_detector(
