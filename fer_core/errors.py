@@ -4,6 +4,8 @@ Each message names the cause and ends with the remedy, so that the command line 
 can show it unchanged.
 """
 
+from collections.abc import Iterable
+
 
 class FerscopeError(Exception):
     """Base class of all errors that a user can cause and fix."""
@@ -39,3 +41,14 @@ class ArtifactError(FerscopeError):
 
 class MissingExtraError(FerscopeError):
     """The requested function needs packages that the light installation leaves out."""
+
+
+def listed(names: Iterable[str], most: int) -> str:
+    """Returns names for a message; of more than `most`, the first ones and the number of the rest.
+
+    >>> listed(["angry", "happy", "sad"], most=2)
+    'angry, happy and 1 more'
+    """
+    shown = list(names)
+    more = len(shown) - most
+    return ", ".join(shown[:most]) + (f" and {more:,} more" if more > 0 else "")

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Self
 
-from fer_core.errors import DataError
+from fer_core.errors import DataError, listed
 
 
 class Emotion(StrEnum):
@@ -104,10 +104,9 @@ class OutputClasses:
         """Returns a sentence on classes left out and one on missing classes, if there are any."""
         notes = []
         if self.left_out:
-            named, more = ", ".join(self.left_out[:_NAMED]), len(self.left_out) - _NAMED
-            named += f" and {more:,} more" if more > 0 else ""
             notes.append(
-                f"Left out, because the benchmark does not have it: {named}. "
+                "Left out, because the benchmark does not have it: "
+                f"{listed(self.left_out, _NAMED)}. "
                 "The probabilities of the other classes are renormalised."
             )
         if self.missing:

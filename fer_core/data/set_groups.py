@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 
 from fer_core.data.sources.class_names import emotion_of
-from fer_core.errors import DataError
+from fer_core.errors import DataError, listed
 
 FOLDER = "folder"
 """Value of `--group` that takes each folder as a person."""
@@ -67,6 +67,4 @@ def folders_note(groups: Mapping[str, str]) -> str:
     persons = sorted(set(groups.values()))
     if not persons:
         return ""
-    more = len(persons) - _SHOWN
-    shown = ", ".join(persons[:_SHOWN]) + (f" and {more:,} more" if more > 0 else "")
-    return f"Each folder is taken as a person: {shown}."
+    return f"Each folder is taken as a person: {listed(persons, _SHOWN)}."

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from fer_core.data.sources.class_names import MOST_SHOWN, emotion_of
-from fer_core.errors import DataError
+from fer_core.errors import DataError, listed
 from fer_core.labels import LabelSet, OutputClasses, canonical_name
 
 
@@ -48,8 +48,8 @@ def match_classes(
     matched = OutputClasses(tuple(names), labels)
     if len(labels) - len(matched.missing) < 2:
         raise DataError(
-            f"Fewer than two classes of {source} ({_listed(outputs)}) are classes of the "
-            f"benchmark ({', '.join(labels.names)}). {remedy}: "
+            f"Fewer than two classes of {source} ({listed(outputs, MOST_SHOWN)}) are classes of "
+            f"the benchmark ({', '.join(labels.names)}). {remedy}: "
             f"--map-class {outputs[0]}={labels.names[0]}."
         )
     return matched
@@ -64,7 +64,7 @@ def _checked(
         if _plain(name) not in known:
             raise DataError(
                 f"--map-class {name}={target}: {source} has no class {name}; it has "
-                f"{_listed(outputs)}."
+                f"{listed(outputs, MOST_SHOWN)}."
             )
         if target and canonical_name(target) not in labels.names:
             raise DataError(
@@ -72,11 +72,6 @@ def _checked(
                 f"{', '.join(labels.names)}."
             )
     return {_plain(name): canonical_name(target) for name, target in mapping.items()}
-
-
-def _listed(outputs: Sequence[str]) -> str:
-    more = len(outputs) - MOST_SHOWN
-    return ", ".join(outputs[:MOST_SHOWN]) + (f" and {more:,} more" if more > 0 else "")
 
 
 def _plain(name: str) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from fer_core.errors import WeightsError
+from fer_core.errors import WeightsError, listed
 from fer_core.luma import LUMA
 
 PREFIXES = ("module.", "model.", "backbone.", "net.", "network.", "_orig_mod.")
@@ -104,10 +104,8 @@ def without_common_prefix(
 
 
 def shown(names: Iterable[str]) -> str:
-    """Returns names for a message; of many, the first and how many more there are."""
-    listed = list(names)
-    more = len(listed) - _NAMED
-    return ", ".join(listed[:_NAMED]) + (f" and {more} more" if more > 0 else "")
+    """Returns the names of tensors or files for a message; of many, the first ones."""
+    return listed(names, _NAMED)
 
 
 def _own_prefix(

@@ -16,7 +16,7 @@ from fer_core.data.sources.files import is_image
 from fer_core.data.sources.split_names import require_known, split_of_folder
 from fer_core.data.sources.tree import FileTree
 from fer_core.data.sources.unread import unread_files
-from fer_core.errors import DataError
+from fer_core.errors import DataError, listed
 
 MOST_LISTED = 8
 """Maximum number of folders in a message."""
@@ -292,11 +292,8 @@ def _refuse_unknown_splits(tree: FileTree, candidates: Sequence[ClassFolders]) -
 
 
 def _described(folders: ClassFolders) -> str:
-    names = sorted(folders.counts)
-    more = len(names) - MOST_LISTED
-    return f"{folders.images:,} images in the classes {', '.join(names[:MOST_LISTED])}" + (
-        f" and {more:,} more" if more > 0 else ""
-    )
+    classes = listed(sorted(folders.counts), MOST_LISTED)
+    return f"{folders.images:,} images in the classes {classes}"
 
 
 def _refuse_nested(tree: FileTree, sets: Sequence[ClassFolders]) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from fer_core.data.sources.emotion_words import translated
-from fer_core.errors import DataError
+from fer_core.errors import DataError, listed
 from fer_core.labels import (
     AFFECTNET_CODES,
     FER2013_CODES,
@@ -365,18 +365,15 @@ def _number(name: str) -> tuple[int, str]:
 
 def shown_names(names: Mapping[str, int]) -> str:
     """Returns names for a message; of many, the first ones and the number of the rest."""
-    ordered = sorted(names, key=_number)
-    more = len(ordered) - MOST_SHOWN
-    return ", ".join(ordered[:MOST_SHOWN]) + (f" and {more:,} more" if more > 0 else "")
+    return listed(sorted(names, key=_number), MOST_SHOWN)
 
 
 def _no_emotion(counts: Mapping[str, int], where: str) -> str:
     ordered = sorted(counts, key=_number)
-    shown = ", ".join(f"{name} {counts[name]:,}" for name in ordered[:MOST_SHOWN])
-    more = len(ordered) - MOST_SHOWN
+    found = [f"{name} {counts[name]:,}" for name in ordered]
     return (
-        f"None of the classes of {where} is a known emotion: {shown}"
-        f"{f' and {more:,} more' if more > 0 else ''} images. If they are persons or splits, give "
+        f"None of the classes of {where} is a known emotion: "
+        f"{listed(found, MOST_SHOWN)} images. If they are persons or splits, give "
         "the folder whose subfolders are the emotions, or a list with path and label; if the names "
         "of the files hold the classes, describe them with --pattern. If they are "
         f"the classes, map them (--map-class {ordered[0]}=happy), or take them as they are with "
