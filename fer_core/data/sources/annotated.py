@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
+from fer_core.data.sources.annotator_tables import with_votes_of_tables
 from fer_core.data.sources.base import NO_MAJORITY, Origin, Skipped, Split
 from fer_core.data.sources.box_columns import box_columns
 from fer_core.data.sources.class_names import ClassNames, code_of, emotion_of, with_voted_codes
@@ -37,7 +38,6 @@ from fer_core.data.sources.tables import (
     split_column,
     text_of,
     votes_of,
-    with_votes_of_rows,
 )
 from fer_core.data.sources.tree import FileTree, is_archive, open_tree, printable
 from fer_core.data.sources.xml_tables import xml_table
@@ -255,7 +255,7 @@ def find_tables(
     """
     columns = columns or Columns()
     index = PictureIndex(tree)
-    tables = []
+    read = []
     for name in [named] if named else _candidates(tree):
         table = _read_named(tree, name, columns.image if named else None, index)
         if table is None:
@@ -272,7 +272,8 @@ def find_tables(
             continue
         label = _label(table, columns, ask=False)
         if named or label is not None:
-            tables.append(with_votes_of_rows(table, label))
+            read.append((table, label))
+    tables = with_votes_of_tables(read)
     if named or any(table.header for table in tables):
         return tables
     for table in _gathered(tree, index, only_xml=bool(tables)):
@@ -437,8 +438,9 @@ def _rows(tree: FileTree, tables: Sequence[AnnotationTable], columns: Columns) -
         if first != second:
             raise DataError(
                 f"{first} and {second} in {tree.shown} list the same pictures and differ for "
-                f"{count:,} of them. Give the path of one of them: {tree.shown}/{first}. If each "
-                "is of another annotator, join them into one table with a column annotator."
+                f"{count:,} of them. Give the path of one of them ({tree.shown}/{first}), or move "
+                "the other away. If each is of another annotator, call them annotator_1.csv, "
+                "annotator_2.csv ... in one folder, with the same header."
             )
     yield from rows
 

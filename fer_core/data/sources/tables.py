@@ -498,8 +498,8 @@ def _majority(votes: pd.DataFrame) -> "pd.Series[str]":
 
 def _annotators(rows: pd.DataFrame) -> list[str]:
     """Returns the columns of annotators, such as `rater2`, that hold class names or numbers."""
-    columns = [name for name in rows.columns if _ANNOTATOR.search(_apart(name))]
-    votes = {name: set(rows[name].map(_vote)) - {""} for name in columns}
+    columns = [name for name in rows.columns if names_annotator(name)]
+    votes = {name: set(rows[name].map(vote_of)) - {""} for name in columns}
     return [
         name
         for name, cells in votes.items()
@@ -511,11 +511,17 @@ def _annotators(rows: pd.DataFrame) -> list[str]:
     ]
 
 
+def names_annotator(name: object, *, whole: bool = False) -> bool:
+    """Whether a name contains a word for an annotator, such as `rater2`, or is that word alone."""
+    read = _ANNOTATOR.fullmatch if whole else _ANNOTATOR.search
+    return read(_apart(name)) is not None
+
+
 def _are_codes(cells: set[str]) -> bool:
     return bool(cells) and all(code_of(cell) is not None for cell in cells)
 
 
-def _vote(cell: object) -> str:
+def vote_of(cell: object) -> str:
     """Returns the class that an annotator's cell names, as text; empty for none."""
     if is_unlabelled(cell):
         return ""
@@ -552,19 +558,19 @@ def _votes_by_face(
     rows: pd.DataFrame, face: list[str], annotator: str, label: str, corners: list[str]
 ) -> pd.DataFrame:
     """Returns one row per face; where annotators drew different boxes, the first box counts."""
-    votes = rows.assign(vote=rows[label].map(_vote)).drop_duplicates([*face, annotator, "vote"])
+    votes = rows.assign(vote=rows[label].map(vote_of)).drop_duplicates([*face, annotator, "vote"])
     counted = pd.crosstab([votes[column] for column in face], votes["vote"])
     counted = counted.drop(columns="", errors="ignore")
     values = dict(rows.groupby(face).nunique().max())
     same = [name for name, most in values.items() if most == 1 or name in corners]
     kept = [name for name in rows if name in {*face, *same} - {label}]
-    one = rows.drop_duplicates(face)[kept].set_index(face)
+    one = rows[kept].groupby(face, sort=False).first()  # some columns are in one of two tables
     one = one.join(counted.astype(str).add_prefix(VOTES)).assign(**{label: _majority(counted)})
     return one.reset_index()
 
 
 def _with_counted_votes(rows: pd.DataFrame, annotators: Sequence[str]) -> pd.DataFrame:
-    named = rows[annotators].map(_vote)
+    named = rows[annotators].map(vote_of)
     classes = sorted({name for column in annotators for name in named[column]} - {""})
     votes = pd.DataFrame({name: (named == name).sum(axis=1) for name in classes})
     counted = votes.astype(str).add_prefix(VOTES)
