@@ -19,6 +19,7 @@ from fer_core.data.sources.tables import (
     vote_of,
     with_votes_of_rows,
 )
+from fer_core.errors import listed
 
 _NO_NAMES = frozenset({
     "after", "age", "agreed", "all", "annotation", "annotations", "arousal", "auto", "automatic",
@@ -97,10 +98,9 @@ def _joined(tables: Sequence[AnnotationTable], label: str) -> AnnotationTable:
     rows = pd.concat(named, ignore_index=True)
     voted = with_votes_of_rows(replace(tables[0], rows=rows), label)
     names = [table.name for table in tables]
-    shown = ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
     note = (
-        f"{shown} are read as the labels of {len(names)} annotators. To use those of one, move the "
-        "other tables away."
+        f"{listed(names, 4)} are read as the labels of {len(names)} annotators. To use those of "
+        "one, move the other tables away."
     )
     return replace(
         voted,
