@@ -14,8 +14,9 @@ from fer_core.errors import RecipeError
 STAGES = ((32, 3, False), (64, 4, True), (128, 3, True), (256, 3, True), (256, 1, True))
 """Channels of each stage, its blocks, and whether its first block halves the resolution."""
 
-MIN_SIZE = 103
-"""Smallest input side in pixels at which the last stage has an output."""
+MIN_SIZE = 32
+"""Smallest input side in pixels. Below 103 px the last maps are padded, because they are smaller
+than a kernel."""
 
 
 class FaceBlock(nn.Module):
@@ -35,6 +36,8 @@ class FaceBlock(nn.Module):
 
     def forward(self, maps: Tensor) -> Tensor:
         """Maps (N, C, H, W) to (N, D, H, W), or to half of the height and width, rounded down."""
+        if self.halves and (missing := max(3 - min(maps.shape[2:]), 0)):
+            maps = F.pad(maps, (0, missing, 0, missing))
         residual = self.bn2(self.conv2(self.act1(self.bn1(self.conv1(maps)))))
         if self.halves:
             maps = F.pad(F.avg_pool2d(maps, 2), (0, 0, 0, 0, 0, self.added))

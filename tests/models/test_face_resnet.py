@@ -29,6 +29,10 @@ def test_maps_have_the_sides_of_the_original(side, expected):
     assert model(torch.zeros(2, 3, side, side)).shape == (2, 7)
 
 
+def test_maps_that_are_smaller_than_a_kernel_are_padded():
+    assert network(32)(torch.zeros(2, 3, 32, 32)).shape == (2, 7)
+
+
 def test_it_has_29_convolutions_and_the_weights_of_the_original():
     model = network(112)
     convolutions = [layer for layer in model.modules() if isinstance(layer, nn.Conv2d)]
@@ -40,8 +44,8 @@ def test_it_has_29_convolutions_and_the_weights_of_the_original():
 
 
 def test_a_smaller_input_is_refused():
-    with pytest.raises(RecipeError, match=f"at least {MIN_SIZE} px, not 96"):
-        network(96)
+    with pytest.raises(RecipeError, match=f"at least {MIN_SIZE} px, not 24"):
+        network(24)
     with pytest.raises(RecipeError, match=r"model\.drop_path. Remove it"):
         build_model(ModelConfig(architecture="resnet_face", image_size=112, drop_path=0.1), 7)
 
