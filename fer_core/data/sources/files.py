@@ -51,8 +51,7 @@ class ImageFile:
 
     def cut(self, picture: Image.Image) -> Image.Image:
         """Returns the region of the image, or all of it without a box."""
-        box = self.box if self.share_box is None else _in_pixels(self.share_box, picture)
-        return picture if box is None else _cut(picture, box)
+        return cut(picture, self.box, self.share_box)
 
 
 class ImageFiles:
@@ -211,6 +210,12 @@ def square_box(left: float, top: float, right: float, bottom: float) -> Box:
     side = max(right - left, bottom - top)
     x, y = (left + right - side) / 2, (top + bottom - side) / 2
     return (round(x), round(y), round(x + side), round(y + side))
+
+
+def cut(picture: Image.Image, box: Box | None, share_box: ShareBox | None) -> Image.Image:
+    """Returns the region of an image, or all of it without a box; shares go before pixels."""
+    box = box if share_box is None else _in_pixels(share_box, picture)
+    return picture if box is None else _cut(picture, box)
 
 
 def _in_pixels(shares: ShareBox, picture: Image.Image) -> Box:

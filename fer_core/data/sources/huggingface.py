@@ -8,15 +8,14 @@ import math
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
 from pathlib import Path, PurePosixPath
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import pandas as pd
-import yaml
 from PIL import Image
 
 from fer_core.data.imaging import open_picture
@@ -31,13 +30,19 @@ from fer_core.data.sources.base import (
 )
 from fer_core.data.sources.class_folders import several
 from fer_core.data.sources.class_names import ClassNames, with_voted_codes
-from fer_core.data.sources.files import COLOUR_SAMPLE, is_coloured
+from fer_core.data.sources.files import COLOUR_SAMPLE, Box, ShareBox, cut, is_coloured
+from fer_core.data.sources.hub_cards import HubCard, read_card
+from fer_core.data.sources.json_tables import OBJECTS
+from fer_core.data.sources.object_rows import FaceRows, Rows, with_faces
 from fer_core.data.sources.parquet_files import (
     class_names,
     content_of,
     data_files,
     named,
+    names_by_key,
+    object_class_names,
     open_parquet,
+    with_named_objects,
 )
 from fer_core.data.sources.pixels import parse_pixels
 from fer_core.data.sources.split_names import require_known, split_in, split_of
@@ -64,29 +69,14 @@ from fer_core.data.sources.tree import FileTree, file_stat, file_tree, is_archiv
 from fer_core.errors import DataError, ImageError
 
 _IMAGE_NAMES = ("image", "img", "picture", "face", "imgbytes", "imagebytes", "bytes", "pixels")
+_BOXES_NOTE = (
+    "Each box of `objects` is a face: left, top, width, height. Pictures are cropped to squares "
+    "around the boxes."
+)
 _BATCH = 64
+_NO_CARD = HubCard()
 _COLOUR_RUNS = 5
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+(@[\w./-]+)?")
-
-
-class _Rows(Protocol):
-    """One split of a dataset."""
-
-    @property
-    def columns(self) -> Sequence[str]: ...
-
-    @property
-    def licence(self) -> str: ...
-
-    def __len__(self) -> int: ...
-
-    def read(self, columns: Sequence[str], label: str, start: int = 0) -> Iterator[dict[str, Any]]:
-        """Yields the rows from a position on, with named labels if the names are known."""
-        ...
-
-    def stats(self) -> Iterator[FileStat]:
-        """Yields size and modification time of the files, or of their archive."""
-        ...
 
 
 class HuggingFaceSource:
@@ -121,7 +111,7 @@ class HuggingFaceSource:
     ) -> None:
         self._place = location if isinstance(location, str) else location.shown
         columns = columns or Columns()
-        by_name = _open(location)
+        by_name = {name: with_faces(rows) for name, rows in _open(location).items()}
         self._parts = list(by_name.values())
         shared = [
             name
@@ -137,7 +127,9 @@ class HuggingFaceSource:
         self._meanings = reading.labels
         self._votes = [reading.named_votes(votes) for votes in self._facts.votes]
         self.left_out = Counter(reading.left_out(counts))
-        self.notes = [*self._facts.notes, *reading.notes]
+        self._faces = _faces_of(self._parts)
+        boxes = [_BOXES_NOTE] if any(face.is_cropped for face in self._faces) else []
+        self.notes = [*self._facts.notes, *reading.notes, *boxes]
         self._licence = self._parts[0].licence
 
     @property
@@ -179,7 +171,7 @@ class HuggingFaceSource:
             elif label is None:
                 yield Skipped(key, NO_LABEL)
             elif self._meanings[label]:
-                group = self._facts.groups[row]
+                group = self._facts.groups[row] or self._picture_group(row)
                 yield SampleEntry(key, self._meanings[label], self._splits[row], group=group)
 
     def __iter__(self) -> Iterator[Sample | Skipped]:
@@ -217,6 +209,7 @@ class HuggingFaceSource:
             picture = _picture(cells[self._image], Path(self._place).name, entry.key)
         except ImageError as error:
             return Skipped(entry.key, str(error))
+        picture = cut(picture, self._faces[row].box, self._faces[row].share_box)
         return Sample(
             key=entry.key,
             image=np.asarray(picture if self.colour else picture.convert("L")),
@@ -232,9 +225,16 @@ class HuggingFaceSource:
         return self._votes[row] if self._votes else {}
 
     def _key(self, row: int) -> str:
+        face = self._faces[row]
+        return self._picture_key(row) + ("" if face.number is None else f"#{face.number}")
+
+    def _picture_key(self, row: int) -> str:
         part = int(np.searchsorted(self._starts, row, side="right")) - 1
-        split = self._part_splits[part]
-        return f"{split or 'all'}/{row - self._starts[part]:06d}"
+        return f"{self._part_splits[part] or 'all'}/{self._faces[row].picture:06d}"
+
+    def _picture_group(self, row: int) -> str | None:
+        """Returns the picture as the group of its faces, if it has several."""
+        return None if self._faces[row].number is None else self._picture_key(row)
 
     def _named_splits(self, names: Sequence[str], columns: Columns) -> list[Split | None]:
         """Returns the split of each row, from its column or else its part's name."""
@@ -253,6 +253,44 @@ class HuggingFaceSource:
                 )
         return [split for split, size in zip(self._part_splits, sizes, strict=True)
                 for _ in range(size)]  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class _Face:
+    """The place of a row's face.
+
+    Attributes:
+        picture: Number of its picture in the split, from 0.
+        number: Number of the face in the picture, from 0; None if it is the only one.
+        box: Region to crop in pixels.
+        share_box: Region to crop as shares of the picture.
+    """
+
+    picture: int
+    number: int | None = None
+    box: Box | None = None
+    share_box: ShareBox | None = None
+
+    @property
+    def is_cropped(self) -> bool:
+        return self.box is not None or self.share_box is not None
+
+
+def _faces_of(parts: Sequence[Rows]) -> list[_Face]:
+    faces = []
+    for rows in parts:
+        if not isinstance(rows, FaceRows):
+            faces += [_Face(picture) for picture in range(len(rows))]
+            continue
+        pictures = rows.pictures
+        first = np.searchsorted(pictures, pictures)
+        several = np.bincount(pictures)[pictures] > 1
+        numbers = np.where(several, np.arange(len(pictures)) - first, -1).tolist()
+        faces += [
+            _Face(picture, None if number < 0 else number, *box)
+            for picture, number, box in zip(pictures.tolist(), numbers, rows.boxes, strict=True)
+        ]
+    return faces
 
 
 @dataclass(frozen=True)
@@ -276,7 +314,7 @@ class _Facts:
     votes: Sequence[Mapping[str, int]]
 
 
-def _read_facts(parts: Sequence[_Rows], names: Sequence[str], columns: Columns) -> _Facts:
+def _read_facts(parts: Sequence[Rows], names: Sequence[str], columns: Columns) -> _Facts:
     heads = [row for rows in parts for row in islice(rows.read(names, ""), 2000)]
     simple = [name for name in names if not any(_is_nested(row[name]) for row in heads)]
     head = pd.DataFrame([{name: row[name] for name in simple} for row in heads])
@@ -318,25 +356,12 @@ def _is_nested(cell: object) -> bool:
 
 
 @dataclass(frozen=True)
-class _Card:
-    """Facts of the header of a dataset card.
-
-    Attributes:
-        licence: Name of the licence; empty if unknown.
-        classes: Class names by column, in the order of their numbers.
-    """
-
-    licence: str = ""
-    classes: Mapping[str, Sequence[str]] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
 class _Parquet:
     """Parquet or Arrow files of one split; only one batch of rows is in memory."""
 
     tree: FileTree
     files: tuple[str, ...]
-    card: _Card = _Card()
+    card: HubCard = _NO_CARD
 
     @property
     def licence(self) -> str:
@@ -356,11 +381,12 @@ class _Parquet:
             groups, start = _groups_from(opened.metadata, start)
             # each file has its own class numbers
             names = class_names(opened.schema_arrow, label) or self.card.classes.get(label) or None
+            inner = object_class_names(opened.schema_arrow) or self.card.objects
             for batch in opened.iter_batches(_BATCH, groups, list(columns)) if groups else ():
                 skip = min(start, len(batch))
                 start -= skip
                 for row in batch.slice(skip).to_pylist():
-                    yield row | {label: named(row[label], names)} if label in row else row
+                    yield _named(row, label, names, inner)
 
     def stats(self) -> Iterator[FileStat]:
         return self.tree.stats(self.files)
@@ -400,12 +426,26 @@ class _Loaded:
             if column in columns and isinstance(feature, datasets.Image):
                 raw = raw.cast_column(column, datasets.Image(decode=False))
         names = getattr(self.data.features.get(label), "names", None)
+        inner = names_by_key(self.data.features.to_dict().get(OBJECTS))
         for row in raw:
-            yield row | {label: named(row[label], names)} if label in row else dict(row)
+            yield _named(row, label, names, inner)
 
     def stats(self) -> Iterator[FileStat]:
         for file in self.data.cache_files:
             yield file_stat(str(file["filename"]), Path(file["filename"]))
+
+
+def _named(
+    row: Mapping[str, Any],
+    label: str,
+    names: Sequence[str] | None,
+    inner: Mapping[str, Sequence[str]],
+) -> dict[str, Any]:
+    """Returns a row with the names of its label and of its objects in place of their numbers."""
+    changed = {label: named(row[label], names)} if label in row else {}
+    if OBJECTS in row and label != OBJECTS:
+        changed[OBJECTS] = with_named_objects(row[OBJECTS], inner)
+    return {**row, **changed}
 
 
 def _groups_from(metadata: Any, start: int) -> tuple[list[int], int]:  # noqa: ANN401 (untyped)
@@ -421,7 +461,7 @@ def _groups_from(metadata: Any, start: int) -> tuple[list[int], int]:  # noqa: A
     return [], start
 
 
-def _open(location: str | FileTree) -> Mapping[str, _Rows]:
+def _open(location: str | FileTree) -> Mapping[str, Rows]:
     if isinstance(location, FileTree):
         return _parquet_splits(location)
     path = Path(location)
@@ -437,7 +477,7 @@ def _open(location: str | FileTree) -> Mapping[str, _Rows]:
     return _load(lambda datasets: datasets.load_dataset(name, revision=revision or None), location)
 
 
-def _load(call: Any, location: str) -> Mapping[str, _Rows]:  # noqa: ANN401 (an optional package's)
+def _load(call: Any, location: str) -> Mapping[str, Rows]:  # noqa: ANN401 (an optional package's)
     try:
         import datasets
     except ImportError as error:
@@ -458,7 +498,7 @@ def _load(call: Any, location: str) -> Mapping[str, _Rows]:  # noqa: ANN401 (an 
     return {"train": _Loaded(loaded)}
 
 
-def _parquet_splits(tree: FileTree) -> Mapping[str, _Rows]:
+def _parquet_splits(tree: FileTree) -> Mapping[str, Rows]:
     """Groups `data/train-00000-of-00002.parquet` and `default/train/0000.parquet` by split."""
     files = data_files(tree)
     if not files:
@@ -468,7 +508,7 @@ def _parquet_splits(tree: FileTree) -> Mapping[str, _Rows]:
         )
     # others list picture files, or hold no pictures
     files = [name for name in files if content_of(tree, name) == "pictures"] or files
-    card = _read_card(tree)
+    card = read_card(tree)
     sets = {_set_of(file): file.rpartition("/")[0] for file in files}
     if len(sets) > 1:
         raise DataError(several(tree, dict.fromkeys(sets.values(), "parquet files")))
@@ -496,44 +536,6 @@ def _split_name(file: str) -> str:
         if split_of(name) or split_in(name):
             return (name if split_of(name) else str(split_in(name))).lower()
     return "" if stem.lower() in ("", "part", "data", "shard", "file", "default") else stem.lower()
-
-
-def _read_card(tree: FileTree) -> _Card:
-    """Reads the header of a dataset card; an empty or damaged one has no facts."""
-    if "README.md" not in tree.names:
-        return _Card()
-    parts = re.split(r"^---[ \t]*$", tree.text("README.md"), maxsplit=2, flags=re.MULTILINE)
-    try:
-        head = yaml.safe_load(parts[1]) if len(parts) == 3 else None
-    except yaml.YAMLError:
-        return _Card()
-    if not isinstance(head, dict):
-        return _Card()
-    licence = head.get("license", "")
-    text = ", ".join(map(str, licence)) if isinstance(licence, list) else str(licence)
-    return _Card(text, _card_classes(head.get("dataset_info")))
-
-
-def _card_classes(info: object) -> dict[str, Sequence[str]]:
-    """Returns the class names by column; a column that differs between configurations has none."""
-    read: dict[str, list[Sequence[str]]] = {}
-    for config in info if isinstance(info, list) else [info]:
-        features = config.get("features") if isinstance(config, dict) else None
-        for feature in features if isinstance(features, list) else []:
-            if isinstance(feature, dict) and "name" in feature:
-                read.setdefault(str(feature["name"]), []).append(_feature_names(feature))
-    return {column: first for column, (first, *more) in read.items() if more == [first] * len(more)}
-
-
-def _feature_names(feature: Mapping[str, Any]) -> Sequence[str]:
-    """Returns the class names of a feature, in the order of their numbers; empty without any."""
-    try:
-        names = feature["dtype"]["class_label"]["names"]
-        pairs = enumerate(names) if isinstance(names, list) else names.items()
-        numbered = {int(number): str(name) for number, name in pairs}
-        return [numbered[number] for number in range(len(numbered))]
-    except (AttributeError, KeyError, TypeError, ValueError):
-        return []  # another type, or not as `datasets` writes it
 
 
 def _image_column(columns: Sequence[str], name: str | None, location: str) -> str:

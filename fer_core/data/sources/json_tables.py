@@ -8,7 +8,7 @@ annotations are joined with their images and categories. Each box of Hugging Fac
 
 import ast
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -58,12 +58,29 @@ def expanded(row: Mapping[str, str]) -> list[Row]:
             faces = [face for item in objects for face in rows_of(item)] or [{}]
         else:
             _add(flat, content if content is not None else {name: cell})
-    return [{**_apart(face, flat, OBJECTS), **flat} for face in faces]
+    return [{**apart(face, flat, OBJECTS), **flat} for face in faces]
 
 
 def holds_objects(cell: str) -> bool:
     """Whether a cell holds an object, such as `{"name": "rect", "x": 5}`."""
     return _object(cell) is not None
+
+
+def object_rows(cell: object, where: str) -> list[Row] | None:
+    """Returns a row for each box of Hugging Face's `objects`, with `x`, `y`, `w` and `h`.
+
+    Args:
+        cell: The value of the column.
+        where: What has the objects, for messages.
+
+    Returns:
+        None if the cell holds other values.
+
+    Raises:
+        DataError: If a box is not one, or the boxes are not as many as their classes.
+    """
+    objects = _boxed_objects(OBJECTS, cell, {"": where})
+    return None if objects is None else [row for item in objects for row in rows_of(item)]
 
 
 def rows_of(record: Mapping[str, Any]) -> list[Row]:
@@ -76,13 +93,13 @@ def rows_of(record: Mapping[str, Any]) -> list[Row]:
         if not inner:
             _add(base, {name: value} if objects is None else {})
             continue
-        more = [_apart(row, base, name) for item in inner for row in rows_of(item)]
+        more = [apart(row, base, name) for item in inner for row in rows_of(item)]
         if objects or len(rows) * len(more) <= _MOST_ROWS:
             rows = [{**other, **row} for row in rows for other in more]
     return [_with_shares({**row, **base}) for row in rows]
 
 
-def _apart(row: Row, base: Row, prefix: str) -> Row:
+def apart(row: Row, base: Collection[str], prefix: str) -> Row:
     """Returns a row without the names of another one: equal names get a prefix."""
     return {f"{prefix}_{name}" if name in base else name: cell for name, cell in row.items()}
 
@@ -200,7 +217,7 @@ def _add(row: Row, values: Mapping[str, Any]) -> None:
         if isinstance(value, dict):
             inner: Row = {}
             _add(inner, value)
-            row |= _apart(inner, row, name)
+            row |= apart(inner, row, name)
         elif isinstance(value, list) and len(value) == 1:
             _add(row, {name: value[0]})
         else:

@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 
 from fer_core.data.imaging import MIN_SIDE, open_picture
 from fer_core.data.sources.files import is_image
+from fer_core.data.sources.json_tables import OBJECTS, apart, object_rows
 from fer_core.data.sources.tree import FileTree
 from fer_core.errors import DataError, ImageError
 
@@ -93,11 +94,43 @@ def open_parquet(tree: FileTree, file: str) -> Any:  # noqa: ANN401 (pyarrow is 
 
 def class_names(schema: Any, column: str) -> Sequence[str] | None:  # noqa: ANN401 (untyped)
     """Reads the names from the features that `datasets` writes into a parquet file's schema."""
+    return _names(_features(schema).get(column))
+
+
+def object_class_names(schema: Any) -> dict[str, Sequence[str]]:  # noqa: ANN401 (untyped)
+    """Reads the names of the classes of `objects` from a parquet file's schema, by key."""
+    return names_by_key(_features(schema).get(OBJECTS))
+
+
+def names_by_key(feature: object) -> dict[str, Sequence[str]]:
+    """Returns the class names of the keys of a feature, such as that of `objects`.
+
+    Args:
+        feature: As `datasets.Features.to_dict` gives it: lists hold their type under `feature`.
+    """
+    inner = _inner(feature)
+    named_keys = {key: _names(_inner(value)) for key, value in inner.items()}
+    return {key: names for key, names in named_keys.items() if names}
+
+
+def _features(schema: Any) -> Mapping[str, Any]:  # noqa: ANN401 (untyped)
     text = (schema.metadata or {}).get(b"huggingface")
-    if text is None:
-        return None
-    feature = json.loads(text).get("info", {}).get("features", {}).get(column, {})
-    return feature.get("names") if isinstance(feature, dict) else None
+    return {} if text is None else json.loads(text).get("info", {}).get("features", {})
+
+
+def _names(feature: object) -> Sequence[str] | None:
+    return feature.get("names") if isinstance(feature, Mapping) else None
+
+
+def _inner(feature: object) -> Mapping[str, Any]:
+    """Returns the feature inside of lists; empty if there is none."""
+    while True:
+        if isinstance(feature, list) and feature:
+            feature = feature[0]
+        elif isinstance(feature, Mapping) and "feature" in feature:
+            feature = feature["feature"]
+        else:
+            return feature if isinstance(feature, Mapping) else {}
 
 
 def named(value: object, names: Sequence[str] | None) -> object:
@@ -105,6 +138,25 @@ def named(value: object, names: Sequence[str] | None) -> object:
     if names is None or not isinstance(value, int) or not 0 <= value < len(names):
         return value
     return names[value]
+
+
+def with_named_objects(cell: object, names: Mapping[str, Sequence[str]]) -> object:
+    """Returns a cell of `objects` with names in place of numbers of classes.
+
+    Args:
+        cell: A list of objects, or an object of lists; other values are returned as they are.
+        names: Class names by key of the objects.
+    """
+    if isinstance(cell, list):
+        return [with_named_objects(item, names) for item in cell]
+    if not isinstance(cell, Mapping):
+        return cell
+    return {
+        key: [named(item, names.get(key)) for item in value]
+        if isinstance(value, list)
+        else named(value, names.get(key))
+        for key, value in cell.items()
+    }
 
 
 def content_of(tree: FileTree, file: str) -> Content:
@@ -138,7 +190,22 @@ def read_picture_list(tree: FileTree, file: str) -> pd.DataFrame | None:
     for column, cells in opened.read(columns).to_pydict().items():
         names = class_names(schema, column)
         texts[column] = [str(named(_cell(cell), names)) for cell in cells]
-    return pd.DataFrame(texts, dtype="str")
+    table = pd.DataFrame(texts, dtype="str")
+    return table if OBJECTS not in schema.names else _with_objects(table, opened)
+
+
+def _with_objects(table: pd.DataFrame, opened: Any) -> pd.DataFrame:  # noqa: ANN401 (untyped)
+    """Returns a list of picture files with a row for each box of `objects`."""
+    names = object_class_names(opened.schema_arrow)
+    rows: list[dict[str, str]] = []
+    cells = opened.read([OBJECTS]).column(OBJECTS).to_pylist()
+    for row, cell in zip(table.to_dict(orient="records"), cells, strict=True):
+        base = {str(name): str(value) for name, value in row.items()}
+        faces = object_rows(with_named_objects(cell or [], names), next(iter(base.values())))
+        if faces is None:
+            return table
+        rows += [apart(face, base, OBJECTS) | base for face in faces or [{}]]
+    return pd.DataFrame(rows, dtype="str").fillna("")
 
 
 def _is_picture(value: object) -> bool:
