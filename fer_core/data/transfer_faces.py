@@ -185,7 +185,7 @@ def _content(item: SetPicture | Skipped, result: FoundFaces) -> tuple[SetPicture
         hasher.update(f"{content.mode}{content.size}".encode())
         hasher.update(content.tobytes())
     if item.crop is not None:
-        hasher.update(item.key.encode())  # the box belongs to the file's name
+        hasher.update(repr(item.box).encode())
     hasher.update(str(item.cropped).encode())
     return item, hasher.hexdigest()[:32], content
 

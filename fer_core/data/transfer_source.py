@@ -59,6 +59,7 @@ class SetPicture:
         read: Returns its bytes, or the picture itself if it is not a file.
         cropped: Whether it is a cropped face, whatever the user says about the set.
         crop: Cuts the face out, where the set has boxes.
+        box: What `crop` depends on.
     """
 
     key: str
@@ -66,6 +67,7 @@ class SetPicture:
     read: Callable[[], bytes | Image.Image]
     cropped: bool = False
     crop: Callable[[Image.Image], Image.Image] | None = None
+    box: object = None
 
     def open(self, content: bytes | Image.Image) -> Image.Image:
         """Returns the upright RGB picture.
@@ -328,9 +330,10 @@ def _of_files(
             if isinstance(item, Skipped):
                 yield item
             else:
-                has_box = item.box is not None or item.share_box is not None
-                crop = (lambda picture, item=item: item.cut(picture)) if has_box else None
-                yield SetPicture(item.key, item.label, _file_reader(tree, item.name), has_box, crop)
+                box = item.box or item.share_box
+                crop = (lambda picture, item=item: item.cut(picture)) if box else None
+                read = _file_reader(tree, item.name)
+                yield SetPicture(item.key, item.label, read, box is not None, crop, box)
         for name in loose:
             yield SetPicture(printable(name), None, _file_reader(tree, name))
 

@@ -3,10 +3,14 @@
 import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
+from fer_core.data.imaging import SampleFormat
 from fer_core.data.sources.base import Skipped
 from fer_core.data.sources.tables import Columns
+from fer_core.data.transfer_faces import FaceOptions, find_set_faces
 from fer_core.data.transfer_source import SetOptions, mapped_to, open_set, read_label_table
 from fer_core.errors import DataError
 from fer_core.labels import SEVEN_EMOTIONS
@@ -132,3 +136,28 @@ def test_classes_that_cannot_be_mapped_are_listed(tmp_path):
     found = open_set(str(root), None, SetOptions())
     with pytest.raises(DataError, match=r"None of the classes of set \(bored, contempt\)"):
         mapped_to(found, SEVEN_EMOTIONS, {})
+
+
+def test_a_face_is_cropped_again_if_its_box_changes(tmp_path):
+    """The left half of the picture is black, the right half is white."""
+    levels = np.repeat(np.array([[0, 255]], dtype=np.uint8), 40, axis=0).repeat(20, axis=1)
+    (tmp_path / "set").mkdir()
+    Image.fromarray(levels).save(tmp_path / "set/a.png")
+    options = FaceOptions(SampleFormat(48, colour=False), None, cropped=True)
+
+    def faces(*lefts):
+        rows = [
+            f"a.png,{label},{left},10,{left + 20},30"
+            for left, label in zip(lefts, ("happy", "sad"), strict=True)
+        ]
+        (tmp_path / "set/faces.csv").write_text("\n".join(["file,label,x1,y1,x2,y2", *rows]))
+        found = find_set_faces(
+            open_set(str(tmp_path / "set"), None, SetOptions()), options, None, tmp_path / "cache"
+        )
+        return [
+            (label, int(face.mean()))
+            for label, face in zip(found.labels, found.images, strict=True)
+        ]
+
+    assert faces(0, 20) == [("happy", 0), ("sad", 255)]
+    assert faces(20, 0) == [("happy", 255), ("sad", 0)]

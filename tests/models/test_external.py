@@ -105,3 +105,19 @@ def test_unknown_architectures_are_named(architecture, message, tmp_path, monkey
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
     with pytest.raises(RecipeError, match=message):
         spec_of(ModelConfig(architecture=architecture, image_size=64))
+
+
+@pytest.mark.parametrize(
+    ("architecture", "options", "problem"),
+    [
+        ("torchvision:vit_b_16", {}, "torchvision cannot build vit_b_16"),  # 100 px, patches of 16
+        ("timm:convnext_atto", {"depths": [1, 1]}, "timm cannot build convnext_atto"),
+        ("timm:vit_tiny_patch16_224", {"num_heads": 0}, "timm cannot build vit_tiny"),
+        ("timm:vit_tiny_patch16_224", {"embed_dim": -4}, "timm cannot build vit_tiny"),
+        ("timm:vit_tiny_patch16_224.mine", {}, "timm knows no weights 'mine' of vit_tiny"),
+    ],
+)
+def test_impossible_options_and_weights_are_named(architecture, options, problem):
+    config = ModelConfig(architecture=architecture, image_size=100, options=options)
+    with pytest.raises(RecipeError, match=problem):
+        build_model(config, 7)

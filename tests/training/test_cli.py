@@ -534,6 +534,23 @@ def test_weights_are_published_in_int8_and_not_back_in_float16(workspace):
         publish.publish_run(trained, toy.dataset, device="cpu")
 
 
+def test_publish_removes_the_sizes_and_times_of_ensembles_with_the_run(workspace):
+    from training.jobs import publish
+
+    toy, run = workspace
+    for seed in "012":
+        run("train", "tiny", "--benchmark", "toy", "--device", "cpu", "--seed", seed)
+    run("ensemble", "toy", "tiny-cpu-s0", "tiny-cpu-s1", "--name", "pair-cpu")
+    run("ensemble", "toy", "tiny-cpu-s1", "tiny-cpu-s2", "--name", "other-cpu")
+    trained, pair, other = (
+        toy.benchmark.run(name) for name in ("tiny-cpu-s0", "pair-cpu", "other-cpu")
+    )
+    for measured in (trained, pair, other):
+        measured.efficiency_path.write_text("{}")
+    publish.publish_run(trained, toy.dataset, device="cpu")
+    assert [one.efficiency_path.exists() for one in (trained, pair, other)] == [False, False, True]
+
+
 def test_publish_refuses_weights_that_overflow_in_float16(workspace):
     toy, run = workspace
     run("train", "tiny", "--benchmark", "toy", "--device", "cpu")

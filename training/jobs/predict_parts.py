@@ -160,6 +160,7 @@ def prediction_key(
         [(run_id, predictor.calibration(run_id)) for run_id in run_ids],
         repr(options),
         cropped,
+        sorted(map(str, files.unreadable)),  # they are the first part, if there are any
     ]
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
 

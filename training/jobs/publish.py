@@ -72,10 +72,19 @@ def publish_run(
     with atomic_replace(run) as new:
         save_tensors(new.weights_path, tensors, weight_metadata(info))
         write_evaluation(new, network, info, dataset, accelerator)
-    run.efficiency_path.unlink(missing_ok=True)  # measured on the former weights
+    _remove_efficiency(run)
     shutil.rmtree(run.state_dir, ignore_errors=True)
     _write_graph(run, info, dataset)
     return run
+
+
+def _remove_efficiency(run: RunDir) -> None:
+    """Removes what was measured on the former weights, of a run and of ensembles with it."""
+    run.efficiency_path.unlink(missing_ok=True)
+    for other in run.benchmark.finished_runs():
+        with suppress(ArtifactError):  # a damaged run is no reason to stop
+            if run.run_id in other.info().members:
+                other.efficiency_path.unlink(missing_ok=True)
 
 
 def _write_graph(run: RunDir, info: RunInfo, dataset: PreparedDataset) -> None:

@@ -3,7 +3,7 @@
 They are computed where the benchmark is prepared and published without any picture.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pandas as pd
@@ -66,8 +66,18 @@ def features_of(
     images: NDArray[np.uint8],
     device: torch.device | None = None,
     progress: Progress = silent,
+    reduced: Callable[[NDArray[np.float64]], NDArray[np.float64]] = lambda features: features,
 ) -> NDArray[np.float64]:
-    """Returns a network's pooled features of stored images, shape (N, D)."""
+    """Returns a network's pooled features of stored images, shape (N, D).
+
+    Args:
+        benchmark: The benchmark of the network.
+        run_id: Id of the network's run.
+        images: uint8, shape (N, H, W) or (N, H, W, 3).
+        device: Device to predict on; that of the weights if None.
+        progress: Shows progress.
+        reduced: What to keep of the features of each batch, shape (B, D); all by default.
+    """
     info = benchmark.info()
     network = load_network(benchmark.run(run_id), SampleFormat.of(info))
     network.model.eval()
@@ -75,15 +85,17 @@ def features_of(
         network.model.to(device)
     starts = range(0, len(images), _BATCH)
     parts = [
-        pooled_features(
-            network.model,
-            network.spec,
-            network.preprocessing,
-            np.array(images[start : start + _BATCH]),
+        reduced(
+            pooled_features(
+                network.model,
+                network.spec,
+                network.preprocessing,
+                np.array(images[start : start + _BATCH]),
+            ).astype(np.float64)
         )
         for start in progress(starts, len(starts), "comparing with the benchmark's faces")
     ]
-    return np.concatenate(parts).astype(np.float64)
+    return np.concatenate(parts)
 
 
 def measure_placement(
@@ -214,10 +226,9 @@ def measure_set(
         progress: Shows progress.
     """
     images = dataset.images
-    features = features_of(origin, reference.run_id, images, None, progress)
-    table = pd.DataFrame(
-        {"id": dataset.samples["id"], "distance": reference.space.distances(features)}
-    )
+    near = reference.space.distances
+    distances = features_of(origin, reference.run_id, images, None, progress, near)
+    table = pd.DataFrame({"id": dataset.samples["id"], "distance": distances})
     labelled = dataset.samples["label"].notna().to_numpy()
     rows = sample(np.flatnonzero(labelled), MEASURED_FACES)
     if len(rows) < MEASURED_FACES:

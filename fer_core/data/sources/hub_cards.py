@@ -36,11 +36,11 @@ def read_card(tree: FileTree) -> HubCard:
     parts = re.split(r"^---[ \t]*$", tree.text("README.md"), maxsplit=2, flags=re.MULTILINE)
     try:
         head = yaml.safe_load(parts[1]) if len(parts) == 3 else None
-    except yaml.YAMLError:
+    except (yaml.YAMLError, ValueError):  # an impossible date is a ValueError
         return HubCard()
     if not isinstance(head, dict):
         return HubCard()
-    licence = head.get("license", "")
+    licence = head.get("license") or ""
     text = ", ".join(map(str, licence)) if isinstance(licence, list) else str(licence)
     configs = head.get("dataset_info")
     infos = configs if isinstance(configs, list) else [configs]

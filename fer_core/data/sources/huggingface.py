@@ -111,7 +111,7 @@ class HuggingFaceSource:
     ) -> None:
         self._place = location if isinstance(location, str) else location.shown
         columns = columns or Columns()
-        by_name = {name: with_faces(rows) for name, rows in _open(location).items()}
+        by_name = with_faces(_open(location))
         self._parts = list(by_name.values())
         shared = [
             name
@@ -329,8 +329,7 @@ def _read_facts(parts: Sequence[Rows], names: Sequence[str], columns: Columns) -
             f"{where} has no label column; its columns are {', '.join(names) or 'pictures only'}. "
             f"{lists if nested else 'Name'} it with --label."
         )
-    table = pd.DataFrame([row for rows in parts for row in rows.read(simple, label)])
-    table = with_split_of_flags(with_label_of_columns(table))
+    table = _table(parts, simple, label)
     split = split_column(table, columns.split_column, where)
     group = group_column(table, columns.group, where, (label, split))
     extras = extra_columns(table, (label, split))
@@ -349,6 +348,19 @@ def _read_facts(parts: Sequence[Rows], names: Sequence[str], columns: Columns) -
         notes=[MAJORITY_NOTE, *notes] if voted else notes,
         votes=[votes_of(row) for row in records] if voted else [],
     )
+
+
+def _table(parts: Sequence[Rows], columns: Sequence[str], label: str) -> pd.DataFrame:
+    rows = [row for part in parts for row in part.read(columns, label)]
+    if not rows:
+        raise DataError("The dataset has no rows. Get its files again.")
+    table = with_split_of_flags(with_label_of_columns(pd.DataFrame(rows, columns=list(columns))))
+    if label not in table.columns:  # the head of the table was as expected, the rest is not
+        raise DataError(
+            "The dataset has a column for each class, and some of their cells are neither 0 and 1 "
+            "nor votes. Correct them, or name a column of labels with --label."
+        )
+    return table
 
 
 def _is_nested(cell: object) -> bool:

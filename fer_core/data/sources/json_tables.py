@@ -10,6 +10,7 @@ import ast
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
+from math import isfinite
 from typing import Any
 
 from fer_core.errors import DataError
@@ -194,7 +195,7 @@ def _first(record: Mapping[str, Any]) -> str:
 
 
 def _is_box(values: list[Any]) -> bool:
-    numbers = [value for value in values if isinstance(value, (int, float))]
+    numbers = [value for value in values if isinstance(value, (int, float)) and isfinite(value)]
     return len(numbers) == len(values) == len(_COCO_BOX) and min(numbers[2:]) > 0
 
 
@@ -220,10 +221,10 @@ def _add(row: Row, values: Mapping[str, Any]) -> None:
             row |= apart(inner, row, name)
         elif isinstance(value, list) and len(value) == 1:
             _add(row, {name: value[0]})
-        else:
+        elif not isinstance(value, bytes):  # such as a mask
             column = {"width": "w", "height": "h"}.get(name, name) if is_box else name
             text = "" if value is None else value
-            row.setdefault(column, text if isinstance(text, str) else json.dumps(text))
+            row.setdefault(column, text if isinstance(text, str) else json.dumps(text, default=str))
 
 
 def _object(cell: str) -> dict[str, Any] | None:

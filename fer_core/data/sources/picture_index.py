@@ -34,6 +34,9 @@ class PictureIndex:
                 file = _plain(file)
                 for end in dict.fromkeys((file, posixpath.splitext(file)[0])):
                     self._by_end.setdefault(end, []).append(name)
+                    if folder:
+                        parent = _plain(folder.rpartition("/")[2])
+                        self._by_end.setdefault(f"{parent}/{end}", []).append(name)
         for folder in folders:
             parts = tuple(map(_plain, PurePosixPath(folder).parts))
             self._folder_ends.update(parts[start:] for start in range(len(parts)))
@@ -58,9 +61,12 @@ class PictureIndex:
         path = PurePosixPath(*_folders_and_name(cell))
         if not path.name:
             return []
-        named = self._by_end.get(_plain(path.name), []) or self._by_end.get(
-            _plain(f"{path.stem}_aligned"), []
-        )
+        ends = (_plain(path.name), _plain(f"{path.stem}_aligned"))
+        end = next((end for end in ends if end in self._by_end), "")
+        parent = _plain(path.parent.name)
+        # frames of videos are called alike: those in a folder of the same name go before others
+        in_folder = self._by_end.get(f"{parent}/{end}") if parent else None
+        named = in_folder or self._by_end.get(end, [])
         least = self._known_folders(path)
         ends = {name: _common_end(name, path) for name in named if not _other(name, path)}
         longest = max(ends.values(), default=0)

@@ -343,6 +343,8 @@ def extra_columns(table: pd.DataFrame, used: Iterable[str | None]) -> Extras:
             continue
         values = table[column].dropna()
         values = values[values.astype(str).str.strip() != ""]
+        if values.dtype.kind in "mM":  # pandas takes times for numbers
+            values = values.astype(str)
         numbers = pd.to_numeric(values, errors="coerce")
         is_number = bool(numbers.notna().all())
         if not len(values) or (not is_number and values.astype(str).nunique() > MOST_VALUES):

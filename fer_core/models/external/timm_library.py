@@ -63,7 +63,7 @@ class TimmLibrary:
                 "python -c \"import timm; print(timm.list_models('*convnext*'))\"."
             )
         _check(config)
-        known = get_pretrained_cfg(name, allow_unregistered=True)
+        known = _weights(name)
         if known is None:
             raise RecipeError(f"timm knows no weights {name.partition('.')[2]!r} of {name}.")
         return config.model_copy(
@@ -79,7 +79,7 @@ class TimmLibrary:
 
     def default_size(self, architecture: str) -> int | None:
         """Returns the side of the images that timm's weights were trained on."""
-        known = get_pretrained_cfg(architecture.removeprefix("timm:"))
+        known = _weights(architecture.removeprefix("timm:"))
         return None if known is None else int(known.input_size[-1])
 
     def facts(self, config: ModelConfig, model: nn.Module) -> Facts:
@@ -95,6 +95,14 @@ class TimmLibrary:
             mean_pooled=isinstance(pooling, str) and pooling.startswith("avg"),
             adapt=lambda state, target: _converted(state, config, target),
         )
+
+
+def _weights(name: str) -> Any:  # noqa: ANN401 (timm's)
+    """Returns timm's configuration of weights; None without such a tag."""
+    try:
+        return get_pretrained_cfg(name, allow_unregistered=True)
+    except RuntimeError:
+        return None
 
 
 def _check(config: ModelConfig) -> None:
@@ -129,7 +137,9 @@ def _create(config: ModelConfig, classes: int, **more: Any) -> nn.Module:  # noq
             options[key] = value
     try:
         model: nn.Module = timm.create_model(name, num_classes=classes, **options)
-    except (TypeError, AssertionError, ValueError, AttributeError, KeyError) as error:
+    except Exception as error:  # constructors raise many exception types
+        if more and isinstance(error, RuntimeError):
+            raise  # tensors of another size, see `_converted`
         raise RecipeError(f"timm cannot build {name} with these options: {error}") from error
     parameters = signature(type(model)).parameters
     for key, value in config.options.items():

@@ -55,7 +55,7 @@ class TorchvisionLibrary:
             options |= {"aux_logits": False, "init_weights": True}
         try:
             model: nn.Module = models.get_model(name, weights=None, **options)
-        except (TypeError, ValueError, RuntimeError) as error:
+        except Exception as error:  # constructors raise many exception types
             raise RecipeError(
                 f"torchvision cannot build {name} with these options: {error}"
             ) from error

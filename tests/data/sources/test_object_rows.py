@@ -1,5 +1,6 @@
 """Boxes in the column `objects` of parquet and Arrow files: each is a face."""
 
+import datetime
 import io
 import json
 from pathlib import Path
@@ -145,6 +146,8 @@ def test_numbers_without_names_are_asked_about(tmp_path: Path) -> None:
         ({"bbox": [FIRST, SECOND], "label": ["sad"]}, "picture 1 have 2 boxes, but 1 values"),
         ({"bbox": [[1, 2, 3]], "label": ["sad"]}, r"picture 1 have the box \[1.0, 2.0, 3.0\]"),
         ({"bbox": [[1, 2, 0, 3]], "label": ["sad"]}, r"boxes are \[x, y, width, height\]"),
+        ({"bbox": [[float("nan"), 2, 3, 3]], "label": ["sad"]}, r"the box \[nan, 2.0, 3.0, 3.0\]"),
+        ({"bbox": [[1, 2, 3, float("inf")]], "label": ["sad"]}, r"the box \[1.0, 2.0, 3.0, inf\]"),
     ],
 )
 def test_damaged_objects_are_named(tmp_path: Path, objects, problem: str) -> None:
@@ -186,3 +189,35 @@ def test_a_list_of_picture_files_may_have_objects(tmp_path: Path) -> None:
     samples = [item for item in opened.reader if isinstance(item, Sample)]
     found = [(item.label, item.image.shape, int(item.image.mean())) for item in samples]
     assert found == [("happy", (12, 12), 10), ("sad", (6, 6), 10), ("fear", (6, 6), 30)]
+
+
+@pytest.mark.parametrize("empty", [{"bbox": [], "category": []}, None, "null lists"])
+def test_pictures_without_boxes_may_come_first_or_fill_a_split(tmp_path: Path, empty) -> None:
+    if empty == "null lists":
+        empty = {"bbox": None, "category": None}
+    features = FEATURES["object of lists"]
+    written(tmp_path, table([empty, empty, OBJECTS[2]], features))
+    content = table([OBJECTS[0], empty], features).slice(1)
+    written(tmp_path, content, "test-00000-of-00001.parquet")
+    items = list(open_dataset(str(tmp_path)).reader)
+    assert [(item.key, getattr(item, "label", None)) for item in items] == [
+        ("test/000000", None),
+        ("train/000000", None), ("train/000001", None), ("train/000002", "fear"),
+    ]  # fmt: skip
+
+
+def test_masks_and_times_of_objects_are_no_fault(tmp_path: Path) -> None:
+    time = datetime.datetime(2026, 1, 2, tzinfo=datetime.UTC)
+    objects = [
+        {"bbox": [FIRST], "label": [name], "mask": [b"\x00\xff"], "at": [time]} for name in NAMES
+    ]
+    assert [label for label, _ in shapes(written(tmp_path, table(objects)))] == NAMES
+
+
+def test_a_key_with_the_name_of_a_column_gets_a_prefix(tmp_path: Path) -> None:
+    objects = [{"bbox": [FIRST], "label": [name], "age": [7.5]} for name in ("happy", "sad")]
+    root = written(tmp_path, table(objects, age=[30, 40]))
+    samples = [item for item in open_dataset(str(root)).reader if isinstance(item, Sample)]
+    assert [item.extras for item in samples] == [
+        {"age": "30", "objects_age": 7.5}, {"age": "40", "objects_age": 7.5},
+    ]  # fmt: skip

@@ -1,5 +1,6 @@
 """Parquet files that list pictures, and class names of dataset cards."""
 
+import datetime
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -13,6 +14,8 @@ from PIL import Image
 
 from fer_core.data.sources.base import Sample, Skipped, Source, items_of
 from fer_core.data.sources.formats import open_dataset
+from fer_core.data.sources.huggingface import HuggingFaceSource
+from fer_core.data.sources.tables import MOST_VALUES
 from fer_core.errors import DataError
 from tests.support.layouts import class_folders, zipped
 
@@ -296,3 +299,35 @@ def test_lists_of_labels_are_refused_with_a_remedy(tmp_path: Path) -> None:
     pq.write_table(pa.table({"image": cells(2), "labels": [[0, 1], [1]]}), tmp_path / "a.parquet")
     with pytest.raises(DataError, match="Write one value instead of the lists of labels"):
         open_dataset(str(tmp_path))
+
+
+def test_a_column_of_times_becomes_text(tmp_path: Path) -> None:
+    count = 3 * MOST_VALUES
+    times = [datetime.datetime(1800 + n, 1, 1, tzinfo=datetime.UTC) for n in range(count)]
+    embedded(tmp_path / "a.parquet", [0] * count, {"label": NAMES * MOST_VALUES, "taken": times})
+    samples = [i for i in open_dataset(str(tmp_path)).reader if isinstance(i, Sample)]
+    assert [item.label for item in samples] == NAMES * MOST_VALUES
+    assert all(dict(item.extras) == {} for item in samples)  # too many values for slices
+
+
+def test_a_dataset_without_rows_is_refused(tmp_path: Path) -> None:
+    schema = pa.schema({"image": pa.binary(), "label": pa.string()})
+    pq.write_table(schema.empty_table(), tmp_path / "a.parquet")
+    with pytest.raises(DataError, match=r"has no rows\. Get its files again"):
+        HuggingFaceSource(str(tmp_path / "a.parquet"))
+
+
+def test_a_late_gap_in_columns_of_classes_is_named(tmp_path: Path) -> None:
+    """The columns are chosen by the first 2,000 rows."""
+    picture = cells(1)[0]
+    rows = {"image": [picture] * 2001, "happy": [1] * 2001, "sad": [0] * 2000 + [None]}
+    pq.write_table(pa.table(rows), tmp_path / "a.parquet")
+    with pytest.raises(DataError, match="some of their cells are neither 0 and 1 nor votes"):
+        HuggingFaceSource(str(tmp_path / "a.parquet"))
+
+
+@pytest.mark.parametrize("head", ["license:", "created: 2020-13-45"])
+def test_a_card_without_a_licence_gives_none(tmp_path: Path, head: str) -> None:
+    embedded(tmp_path / "data/train.parquet", [0, 1], {"label": NAMES[:2]})
+    (tmp_path / "README.md").write_text(f"---\n{head}\n---\n")
+    assert "Not known to FERscope" in open_dataset(str(tmp_path)).reader.origin.licence

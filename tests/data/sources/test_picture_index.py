@@ -1,11 +1,14 @@
 """Finding the pictures that tables name."""
 
 import unicodedata
+from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from fer_core.data.sources.picture_index import PictureIndex
-from fer_core.data.sources.tree import open_tree
+from fer_core.data.sources.tree import FileTree, FolderStore, open_tree
 
 
 def index(root, names):
@@ -52,3 +55,22 @@ def test_a_picture_that_a_path_names_is_not_given_to_other_rows(tmp_path):
 def test_accents_are_compared_in_one_form(tmp_path):
     name = unicodedata.normalize("NFD", "müller.png")
     assert index(tmp_path, [f"a/{name}"]).find("b/m\u00fcller.png", "") == f"a/{name}"
+
+
+FOLDERS = ["", "a", "b", "a/b", "b/a", "train/a", "test/a", "train/b/a"]
+FILES = ["1.png", "2.png", "1_aligned.png", "A.png"]
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.sets(st.tuples(st.sampled_from(FOLDERS), st.sampled_from(FILES)), min_size=1, max_size=8),
+    st.sampled_from(["", "x", "x/a", "b", "a/b", "train/a", "test/x/a"]),
+    st.sampled_from(["1.png", "2", "1", "a.PNG", "3.png"]),
+)
+def test_the_lookup_by_folder_changes_no_result(pictures, folder, file):
+    names = tuple(sorted(f"{place}/{name}".lstrip("/") for place, name in pictures))
+    tree = FileTree(shown="set", title="set", store=FolderStore(Path()), files=names)
+    fast, slow = PictureIndex(tree), PictureIndex(tree)
+    slow._by_end = {end: found for end, found in slow._by_end.items() if "/" not in end}
+    cell = f"/else/{folder}/{file}".replace("//", "/")
+    assert fast.candidates(cell, "") == slow.candidates(cell, "")

@@ -132,6 +132,9 @@ def test_the_key_names_files_options_and_calibration(folder, predictor, monkeypa
         patch.setattr(predictor, "calibration", lambda _: (2.0, ()))
         assert key() != first
     assert key() == first
+    (folder / "raw.cr2").unlink()  # unreadable files are a part of their own
+    assert key() != first
+    first = key()
     (folder / "0.png").write_bytes((folder / "1.png").read_bytes() + b"\0")
     assert key() != first
 
