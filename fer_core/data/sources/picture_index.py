@@ -61,12 +61,12 @@ class PictureIndex:
         path = PurePosixPath(*_folders_and_name(cell))
         if not path.name:
             return []
-        ends = (_plain(path.name), _plain(f"{path.stem}_aligned"))
-        end = next((end for end in ends if end in self._by_end), "")
+        files = (_plain(path.name), _plain(f"{path.stem}_aligned"))
+        file = next((file for file in files if file in self._by_end), "")
         parent = _plain(path.parent.name)
         # frames of videos are called alike: those in a folder of the same name go before others
-        in_folder = self._by_end.get(f"{parent}/{end}") if parent else None
-        named = in_folder or self._by_end.get(end, [])
+        in_folder = self._by_end.get(f"{parent}/{file}") if parent else None
+        named = in_folder or self._by_end.get(file, [])
         least = self._known_folders(path)
         ends = {name: _common_end(name, path) for name in named if not _other(name, path)}
         longest = max(ends.values(), default=0)
