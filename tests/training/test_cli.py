@@ -171,6 +171,25 @@ def test_a_run_of_another_recipe_is_reported_and_an_ensemble_is_rebuilt(workspac
     assert toy.benchmark.run("both-cpu").info().recipe["method"] == "greedy"
 
 
+def test_benchmark_keeps_the_members_of_an_ensemble_of_named_runs(workspace):
+    toy, run = workspace
+    run("benchmark", "toy", "--device", "cpu")
+    run("train", "tiny", "--benchmark", "toy", "--device", "cpu", "--seed", "1")
+    named = ("tiny-cpu-s1", "tiny_two-cpu-s0")
+    run("ensemble", "toy", *named, "--name", "both-cpu", "--overwrite")
+    before = toy.benchmark.run("both-cpu").info()
+    assert "already finished" in run("benchmark", "toy", "--device", "cpu")
+    assert toy.benchmark.run("both-cpu").info() == before
+    member = toy.benchmark.run("tiny-cpu-s1")
+    member.info().model_copy(update={"created": "2020-01-01T00:00:00+00:00"}).write(
+        member.info_path
+    )
+    run("benchmark", "toy", "--device", "cpu")
+    again = toy.benchmark.run("both-cpu").info()
+    assert again.members == named
+    assert again.teachers["tiny-cpu-s1"] == "2020-01-01T00:00:00+00:00"
+
+
 def test_an_unreadable_recipe_does_not_stop_the_others(workspace):
     toy, _ = workspace
     (runs.RECIPES / "odd.yaml").write_text(RECIPE.replace("epochs: 2", "epochs: many"))

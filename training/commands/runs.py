@@ -383,9 +383,10 @@ def benchmark(
     Each run is written to `artifacts/<benchmark>/runs/`. Teachers and ensemble members are trained
     before the recipes that use them. Finished runs are skipped and interrupted ones are resumed, so
     run the command again to continue. Adapters and ensembles are trained again if their base or
-    members have changed. A recipe that fails does not stop the others; the table shows the error.
-    With --grid, the runs are named after recipe and values, tagged with the values, and a second
-    table shows the results by value. For example:
+    members have changed; an ensemble of runs that were named by their ids keeps these members. A
+    recipe that fails does not stop the others; the table shows the error. With --grid, the runs are
+    named after recipe and values, tagged with the values, and a second table shows the results by
+    value. For example:
 
         python -m training benchmark ferplus --only resnet34 --only vgg16 --seeds 3
 

@@ -16,7 +16,7 @@ from fer_core.run_commit import recover
 from training.callbacks.wandb import tracked
 from training.jobs.ensembles import build_ensemble
 from training.jobs.grid import Variant
-from training.jobs.plan import Action, plan_run, run_status
+from training.jobs.plan import Action, ensemble_to_build, plan_run, run_status
 from training.jobs.run_queue import (
     POLICY,
     Entry,
@@ -282,6 +282,8 @@ def _train(job: _Job, track: Tracking, bar: TrainingBar) -> str:
     """Trains, resumes or skips one run; returns what happened, for the table."""
     run, recipe, options = job.run, job.recipe, replace(job.options, resume=True)
     recover(run)
+    if isinstance(recipe, EnsembleRecipe):
+        recipe = ensemble_to_build(run, recipe)
     status = run_status(run, recipe)
     if plan_run(recipe, status, POLICY) is Action.SKIP:
         return status.value.replace("is finished", "already finished")

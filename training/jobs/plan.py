@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from fer_core.artifacts import RunDir
-from fer_core.config import AnyRecipe, EnsembleRecipe
+from fer_core.config import AnyRecipe, EnsembleRecipe, parse_recipe
 from fer_core.errors import ArtifactError
 from fer_core.evaluation.ensemble import is_outdated
 from fer_core.models.checkpoint import CheckpointFolder
@@ -62,6 +62,18 @@ def run_status(run: RunDir, recipe: AnyRecipe) -> RunStatus:
     elif has_other_base(run):
         return RunStatus.OTHER_BASE
     return RunStatus.OTHER_RECIPE if has_other_recipe(run, recipe) else RunStatus.FINISHED
+
+
+def ensemble_to_build(run: RunDir, recipe: EnsembleRecipe) -> EnsembleRecipe:
+    """Returns the recipe of an ensemble that was written from ids of runs, else the given one.
+
+    So an ensemble that the command `ensemble` wrote keeps its members, whatever a recipe of the
+    same id names.
+    """
+    if not run.info_path.is_file():
+        return recipe
+    stored = parse_recipe(run.info().recipe)
+    return stored if isinstance(stored, EnsembleRecipe) and stored.runs else recipe
 
 
 def plan_run(recipe: AnyRecipe, status: RunStatus, policy: RunPolicy) -> Action:
