@@ -89,14 +89,20 @@ def _small_split(
     random = np.random.default_rng(seed)
     mask = np.zeros(len(labels), dtype=bool)
     names, counts = np.unique(labels, return_counts=True)
+    order = np.argsort(keys, kind="stable")
+    distinct, starts = np.unique(keys[order], return_index=True)
+    rows_of = dict(zip(distinct.tolist(), np.split(order, starts[1:]), strict=True))
     for name in names[np.argsort(counts, kind="stable")]:
         of_class = labels == name
         size = max(1, round(share * of_class.sum()))
-        for key in random.permutation(np.unique(keys[of_class & ~mask])):
-            if mask[of_class].sum() >= size:
+        free = np.unique(keys[of_class & ~mask])
+        drawn = int(mask[of_class].sum())
+        for key in random.permutation(free)[: len(free) - 1]:  # train keeps at least one group
+            if drawn >= size:
                 break
-            if len(np.unique(keys[of_class & ~mask])) > 1:  # train keeps at least one group
-                mask[keys == key] = True
+            rows = rows_of[key]
+            mask[rows] = True
+            drawn += int(of_class[rows].sum())
     return mask
 
 

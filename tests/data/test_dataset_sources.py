@@ -163,10 +163,11 @@ def test_affectnet_keeps_valence_and_arousal_and_crops_the_face(affectnet_csv: P
         np.testing.assert_array_equal(sample.image, np.asarray(whole)[5:17, 4:16])
 
 
-def test_an_unknown_code_of_affectnet_names_its_row(affectnet_csv: Path) -> None:
+@pytest.mark.parametrize("code", [11, float("inf")])
+def test_an_unknown_code_of_affectnet_names_its_row(affectnet_csv: Path, code: float) -> None:
     csv = affectnet_csv / "Manually_Annotated_file_lists/training.csv"
-    table = pd.read_csv(csv)
-    table.loc[4, "expression"] = 11
+    table = pd.read_csv(csv).astype({"expression": float})
+    table.loc[4, "expression"] = code
     table.to_csv(csv, index=False)
     with pytest.raises(DataError, match=r"training\.csv, row 4.*0 to 10"):
         AffectNetCsvSource(affectnet_csv)

@@ -1,4 +1,5 @@
 import hashlib
+import time
 from pathlib import Path
 
 import numpy as np
@@ -184,3 +185,14 @@ def test_the_split_hash_is_that_of_the_sorted_rows() -> None:
 def test_any_change_of_split_or_label_changes_the_split_hash(changed: tuple[str, str, str]) -> None:
     assert split_hash(table(changed, ROWS[1])) != split_hash(table(*ROWS))
     assert split_hash(table(*ROWS, changed)) != split_hash(table(*ROWS))
+
+
+def test_a_rare_class_does_not_make_a_large_set_slow() -> None:
+    """It took minutes, because each drawn image was compared with all others."""
+    labels = np.array(["contempt"] * 4 + ["happy", "sad"] * 150_000)
+    started = time.process_time()
+    mask = stratified_split(labels, np.full(len(labels), -1), 0.2, 0)
+    assert time.process_time() - started < 20
+    assert [int(mask[labels == name].sum()) for name in ("contempt", "happy", "sad")] == [
+        1, 30_000, 30_000,
+    ]  # fmt: skip

@@ -324,7 +324,7 @@ def _read_csv(tree: FileTree, path: str) -> pd.DataFrame:
 def _code(code: object, where: str) -> object:
     try:
         AFFECTNET_CODES[int(float(str(code)))]
-    except (KeyError, ValueError):
+    except (KeyError, ValueError, OverflowError):
         raise DataError(
             f"{where}: expression {code!r} is unknown. AffectNet's codes are 0 to 10."
         ) from None

@@ -26,6 +26,11 @@ from fer_core.data.imaging import MAX_BYTES
 from fer_core.data.sources.base import FileStat, Skipped
 from fer_core.errors import DataError, ImageError
 
+try:
+    from lzma import LZMAError
+except ImportError:  # Python was built without it
+    LZMAError = zlib.error  # type: ignore[misc, assignment]
+
 MAX_FILES = 3_000_000
 """Maximum number of files; AffectNet with its annotation arrays has about two million."""
 
@@ -46,7 +51,7 @@ UNREAD_ARCHIVES = (".7z", ".rar")
 
 _DAMAGED = (
     OSError, EOFError, zlib.error, zipfile.BadZipFile, tarfile.TarError, NotImplementedError,
-    RuntimeError,
+    RuntimeError, LZMAError,
 )  # fmt: skip
 """Exceptions of the archive modules for damaged, encrypted or unusual files."""
 
@@ -589,6 +594,8 @@ def _is_visible(name: str) -> bool:
 def _unsafe(name: str) -> str:
     """Returns why a member's name is unsafe; empty if it is safe."""
     path = PurePosixPath(name.replace("\\", "/"))
+    if not path.parts:
+        return "It has no name."
     if path.is_absolute() or ".." in path.parts or ":" in path.parts[0]:
         return "Its path points outside the archive."
     return "Its path has too many folders." if len(path.parts) > MAX_DEPTH else ""

@@ -81,6 +81,13 @@ class YoloSource(ImageFiles):
         known = Counter(
             word for boxes in faces.values() if not isinstance(boxes, str) for word, _ in boxes
         )
+        if not known:
+            name, boxes = next(iter(faces.items()))
+            reason = boxes if isinstance(boxes, str) else NO_LABEL
+            raise DataError(
+                f"No label file of {tree.shown} gives a face, such as that of {printable(name)}: "
+                f"{reason} {_LAYOUT}."
+            )
         reading = names.read(known, tree.shown)
         self.left_out = Counter(reading.left_out(known))
         self.notes = [*_names_notes(used), *reading.notes]

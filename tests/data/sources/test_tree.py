@@ -1,6 +1,7 @@
 """Archives as folders: same files, nothing written, nothing outside touched."""
 
 import io
+import random
 import stat
 import tarfile
 import zipfile
@@ -128,3 +129,33 @@ def test_circular_links_are_listed_once(tmp_path: Path) -> None:
     (tmp_path / "set/happy/a.png").write_bytes(b"x")
     (tmp_path / "set/happy/up").symlink_to(tmp_path / "set")
     assert open_tree(tmp_path / "set").files == ("happy/a.png",)
+
+
+def test_damaged_lzma_is_named_or_skipped(tmp_path: Path) -> None:
+    """`LZMAError` is no OSError."""
+    whole = tmp_path / "a.tar.xz"
+    with tarfile.open(whole, "w:xz") as file:
+        info = tarfile.TarInfo("happy/a.png")
+        info.size = 50_000
+        file.addfile(info, io.BytesIO(random.Random(0).randbytes(50_000)))
+    damaged = bytearray(whole.read_bytes())
+    damaged[len(damaged) // 2] ^= 255
+    whole.write_bytes(damaged)
+    with pytest.raises(DataError, match=r"a\.tar\.xz"):
+        open_tree(whole)
+    packed = tmp_path / "b.zip"
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_LZMA) as archive:
+        archive.writestr("happy/a.png", random.Random(1).randbytes(5_000))
+        archive.writestr("happy/b.png", b"sound")
+    content = bytearray(packed.read_bytes())
+    content[1_000] ^= 255
+    packed.write_bytes(content)
+    tree = open_tree(packed)
+    assert tree.read_picture("happy/b.png") == b"sound"
+    with pytest.raises(ImageError):
+        tree.read_picture("happy/a.png")
+
+
+def test_a_member_without_a_name_is_skipped(tmp_path: Path) -> None:
+    tree = open_tree(zip_of(tmp_path / "a.zip", {".": b"", "happy/a.png": b"1"}))
+    assert tree.files == ("happy/a.png",)

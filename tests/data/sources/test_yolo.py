@@ -208,3 +208,12 @@ def test_boxes_of_faces_crop_what_folders_or_tables_label(tmp_path: Path, names,
     )
     note = "label files of 1 images; 1 images without a single box are read whole."
     assert any(note in text for text in opened.notes)
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [("", "It has no label"), ("happy", "0.png"), ("happy 0.5 0.5 0.4 0.4", "0.png")],
+)
+def test_label_files_without_any_face_are_refused(tmp_path: Path, line: str, reason: str) -> None:
+    with pytest.raises(DataError, match=f"gives a face, such as that of .*{reason}"):
+        open_dataset(str(yolo(tmp_path, [line, line])))
