@@ -30,6 +30,9 @@ _PERSON = re.compile(
 
 _FEWEST_PERSONS = 3
 
+_ROBOFLOW = re.compile(r"(?P<original>.+)\.rf\.[0-9A-Za-z]{16,}")
+"""A name without suffix as Roboflow exports it; augmented copies differ in the last part."""
+
 _Files = list[ImageFile]
 _Of = Callable[[ImageFile], str | None]
 
@@ -169,7 +172,7 @@ def _by_lists(
 
 
 def _by_names(files: _Files, start: str) -> tuple[_Files, list[str]]:
-    """Takes persons from names of files or folders."""
+    """Takes persons, or else the originals of augmented copies, from names of files or folders."""
     completed, notes = _by_naming(files)
     if notes:
         return completed, notes
@@ -186,7 +189,27 @@ def _by_names(files: _Files, start: str) -> tuple[_Files, list[str]]:
                 "(--pattern names other parts of the path)."
             ],
         )
-    return files, []
+    return _by_originals(files)
+
+
+def _by_originals(files: _Files) -> tuple[_Files, list[str]]:
+    """Groups the augmented copies of an image that Roboflow exported.
+
+    Equal names in several classes or splits are different images.
+    """
+    matches = [_ROBOFLOW.fullmatch(PurePosixPath(file.name).stem) for file in files]
+    groups = [
+        f"{file.split or 'all'}/{file.label}/{match['original']}" if match else None
+        for file, match in zip(files, matches, strict=True)
+    ]
+    counts = Counter(group for group in groups if group)
+    copied = sum(count > 1 for count in counts.values())
+    if not copied:
+        return files, []
+    return (
+        [replace(file, group=group) for file, group in zip(files, groups, strict=True)],
+        [f"{copied:,} images have augmented copies by Roboflow's file names; they stay together."],
+    )
 
 
 def _by_naming(files: _Files) -> tuple[_Files, list[str]]:

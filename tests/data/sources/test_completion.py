@@ -1,5 +1,6 @@
 """Splits and persons that the labels lack come from other tables, lists and names."""
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -188,3 +189,29 @@ def test_a_note_in_words_beside_tables_is_no_table(tmp_path: Path) -> None:
     labelled(tmp_path, folders=False)
     (tmp_path / "README.txt").write_text("exported by hand\na b\nsee this page\n")
     assert len(facts(tmp_path)) == 8
+
+
+def test_augmented_copies_of_roboflow_stay_together(tmp_path: Path) -> None:
+    pictures = Pictures()
+    names = [
+        (label, number, copy) for label in ("happy", "sad") for number in range(3) for copy in "abc"
+    ]
+    for label, number, copy in names:
+        pictures.save(tmp_path / f"train/{label}/{number}_jpg.rf.{copy * 32}.jpg")
+    pictures.save(tmp_path / "train/sad/own.jpg")
+    opened = open_dataset(str(tmp_path))
+    groups = {item.key: item.group for item in opened.reader if isinstance(item, Sample)}
+    assert len(groups) == 19
+    assert Counter(groups.values()) == {
+        None: 1, **{f"train/{label}/{n}_jpg": 3 for label in ("happy", "sad") for n in range(3)},
+    }  # fmt: skip
+    assert "6 images have augmented copies by Roboflow's file names" in " ".join(opened.notes)
+
+
+def test_roboflow_names_without_copies_are_no_groups(tmp_path: Path) -> None:
+    pictures = Pictures()
+    for label in ("happy", "sad"):
+        for number in range(3):
+            pictures.save(tmp_path / f"train/{label}/{number}_jpg.rf.{str(number) * 32}.jpg")
+    samples = [item for item in open_dataset(str(tmp_path)).reader if isinstance(item, Sample)]
+    assert [item.group for item in samples] == [None] * 6
