@@ -226,8 +226,9 @@ def measure_set(
         progress: Shows progress.
     """
     images = dataset.images
-    near = reference.space.distances
-    distances = features_of(origin, reference.run_id, images, None, progress, near)
+    distances = features_of(
+        origin, reference.run_id, images, None, progress, reference.space.distances
+    )
     table = pd.DataFrame({"id": dataset.samples["id"], "distance": distances})
     labelled = dataset.samples["label"].notna().to_numpy()
     rows = sample(np.flatnonzero(labelled), MEASURED_FACES)

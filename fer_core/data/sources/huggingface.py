@@ -30,7 +30,7 @@ from fer_core.data.sources.base import (
 )
 from fer_core.data.sources.class_folders import several
 from fer_core.data.sources.class_names import ClassNames, with_voted_codes
-from fer_core.data.sources.files import COLOUR_SAMPLE, Box, ShareBox, cut, is_coloured
+from fer_core.data.sources.files import COLOUR_SAMPLE, cut, is_coloured
 from fer_core.data.sources.hub_cards import HubCard, read_card
 from fer_core.data.sources.json_tables import OBJECTS
 from fer_core.data.sources.object_rows import FaceRows, Rows, with_faces
@@ -127,8 +127,13 @@ class HuggingFaceSource:
         self._meanings = reading.labels
         self._votes = [reading.named_votes(votes) for votes in self._facts.votes]
         self.left_out = Counter(reading.left_out(counts))
-        self._faces = _faces_of(self._parts)
-        boxes = [_BOXES_NOTE] if any(face.is_cropped for face in self._faces) else []
+        self._places = {
+            row: place
+            for rows, first in zip(self._parts, self._starts.tolist(), strict=True)
+            if isinstance(rows, FaceRows)
+            for row, place in enumerate(rows.places, first)
+        }
+        boxes = [_BOXES_NOTE] if self._places else []
         self.notes = [*self._facts.notes, *reading.notes, *boxes]
         self._licence = self._parts[0].licence
 
@@ -209,7 +214,8 @@ class HuggingFaceSource:
             picture = _picture(cells[self._image], Path(self._place).name, entry.key)
         except ImageError as error:
             return Skipped(entry.key, str(error))
-        picture = cut(picture, self._faces[row].box, self._faces[row].share_box)
+        if place := self._places.get(row):
+            picture = cut(picture, place.box, place.share_box)
         return Sample(
             key=entry.key,
             image=np.asarray(picture if self.colour else picture.convert("L")),
@@ -225,16 +231,19 @@ class HuggingFaceSource:
         return self._votes[row] if self._votes else {}
 
     def _key(self, row: int) -> str:
-        face = self._faces[row]
-        return self._picture_key(row) + ("" if face.number is None else f"#{face.number}")
+        place = self._places.get(row)
+        return self._picture_key(row) + (place.suffix if place else "")
 
     def _picture_key(self, row: int) -> str:
         part = int(np.searchsorted(self._starts, row, side="right")) - 1
-        return f"{self._part_splits[part] or 'all'}/{self._faces[row].picture:06d}"
+        place = self._places.get(row)
+        picture = row - self._starts[part] if place is None else place.picture
+        return f"{self._part_splits[part] or 'all'}/{picture:06d}"
 
     def _picture_group(self, row: int) -> str | None:
         """Returns the picture as the group of its faces, if it has several."""
-        return None if self._faces[row].number is None else self._picture_key(row)
+        place = self._places.get(row)
+        return self._picture_key(row) if place and place.suffix else None
 
     def _named_splits(self, names: Sequence[str], columns: Columns) -> list[Split | None]:
         """Returns the split of each row, from its column or else its part's name."""
@@ -253,44 +262,6 @@ class HuggingFaceSource:
                 )
         return [split for split, size in zip(self._part_splits, sizes, strict=True)
                 for _ in range(size)]  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class _Face:
-    """The place of a row's face.
-
-    Attributes:
-        picture: Number of its picture in the split, from 0.
-        number: Number of the face in the picture, from 0; None if it is the only one.
-        box: Region to crop in pixels.
-        share_box: Region to crop as shares of the picture.
-    """
-
-    picture: int
-    number: int | None = None
-    box: Box | None = None
-    share_box: ShareBox | None = None
-
-    @property
-    def is_cropped(self) -> bool:
-        return self.box is not None or self.share_box is not None
-
-
-def _faces_of(parts: Sequence[Rows]) -> list[_Face]:
-    faces = []
-    for rows in parts:
-        if not isinstance(rows, FaceRows):
-            faces += [_Face(picture) for picture in range(len(rows))]
-            continue
-        pictures = rows.pictures
-        first = np.searchsorted(pictures, pictures)
-        several = np.bincount(pictures)[pictures] > 1
-        numbers = np.where(several, np.arange(len(pictures)) - first, -1).tolist()
-        faces += [
-            _Face(picture, None if number < 0 else number, *box)
-            for picture, number, box in zip(pictures.tolist(), numbers, rows.boxes, strict=True)
-        ]
-    return faces
 
 
 @dataclass(frozen=True)

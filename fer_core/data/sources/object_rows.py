@@ -7,7 +7,6 @@ from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from fer_core.data.sources.base import FileStat
 from fer_core.data.sources.box_columns import box_columns
@@ -41,6 +40,28 @@ class Rows(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class FacePlace:
+    """Where the face of a row is.
+
+    Attributes:
+        picture: Number of its picture in the split, from 0.
+        number: Number of the face in the picture, from 0; None if it is the only one.
+        box: Region to crop in pixels.
+        share_box: Region to crop as shares of the picture.
+    """
+
+    picture: int
+    number: int | None
+    box: Box | None
+    share_box: ShareBox | None
+
+    @property
+    def suffix(self) -> str:
+        """What tells the faces of a picture apart, such as `#1`; empty if it has only one."""
+        return "" if self.number is None else f"#{self.number}"
+
+
 @dataclass(frozen=True)
 class FaceRows:
     """A row for each box in the column `objects`; a picture without boxes is one row.
@@ -66,36 +87,35 @@ class FaceRows:
         return [*self._stored, *self._columns]
 
     @cached_property
-    def pictures(self) -> NDArray[np.int64]:
-        """The picture of each row, counted from 0."""
-        return np.repeat(np.arange(len(self.objects)), [len(found) for found in self.objects])
-
-    @cached_property
-    def boxes(self) -> Sequence[tuple[Box | None, ShareBox | None]]:
-        """The box of each row in pixels or in shares of the picture; the other, or both, None."""
+    def places(self) -> Sequence[FacePlace]:
+        """The place of the face of each row."""
         cells = [{key: face.get(key, "") for key in _BOX} for face in self._faces]
         columns = box_columns(pd.DataFrame(cells, dtype="str"), {key: key for key in _BOX})
-        return [(None, None) if columns is None else columns.of(cell) for cell in cells]
+        boxes = iter((None, None) if columns is None else columns.of(cell) for cell in cells)
+        return [
+            FacePlace(picture, number if len(found) > 1 else None, *next(boxes))
+            for picture, found in enumerate(self.objects)
+            for number in range(len(found))
+        ]
 
     def __len__(self) -> int:
         return len(self._faces)
 
     def read(self, columns: Sequence[str], label: str, start: int = 0) -> Iterator[dict[str, Any]]:
         """Yields the rows from a position on; objects have their columns as text."""
-        if start >= len(self):
-            return
-        first = int(self.pictures[start])
+        ends = np.cumsum([len(found) for found in self.objects])
+        first = int(np.searchsorted(ends, start, side="right"))
+        skipped = start - int(ends[first - 1]) if first else start
         stored = [name for name in columns if name in self._stored]
-        number = start
         # a reader of no column gives no row
-        for picture, row in enumerate(self.rows.read(stored or [OBJECTS], label, first), first):
-            while number < len(self) and self.pictures[number] == picture:
-                face = self._faces[number]
+        rows = self.rows.read(stored or [OBJECTS], label, first)
+        for row, found in zip(rows, self.objects[first:], strict=True):
+            for face in found[skipped:]:
                 yield {
                     name: row[name] if name in stored else face.get(self._columns[name], "")
                     for name in columns
                 }
-                number += 1
+            skipped = 0
 
     def stats(self) -> Iterator[FileStat]:
         """Yields size and modification time of the files, or of their archive."""
